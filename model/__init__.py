@@ -1,0 +1,1 @@
+"""The SG-One network (one-shot segmentation by similarity guidance), trained and evaluated."""

@@ -1,0 +1,1 @@
+"""Lists and loads segmentation data sets; sampling lives in model.sampling."""

@@ -1,0 +1,56 @@
+"""The error tree of the model package; every message is a sentence that says the fix.
+
+ModelError
+├── InputError            the caller's image, mask or option (``code`` is stable, for machines)
+│   ├── EmptyMaskError
+│   ├── MaskSizeError
+│   └── ImageShapeError
+├── CheckpointError       a checkpoint that is missing, truncated, foreign or tampered with
+├── DatasetError          a file or folder of a data set
+├── ConfigError           a training configuration
+└── DeviceError           a device or precision that this machine has not
+"""
+
+
+class ModelError(Exception):
+    """Anything a user of this package can mend."""
+
+
+class InputError(ModelError):
+    """An image, mask or option that cannot be used as it is."""
+
+    code = "invalid_input"
+
+
+class EmptyMaskError(InputError):
+    """A support mask without a single object pixel."""
+
+    code = "empty_mask"
+
+
+class MaskSizeError(InputError):
+    """A support mask of another size than its image."""
+
+    code = "mask_size_mismatch"
+
+
+class ImageShapeError(InputError):
+    """An array that is not an (H, W, 3) uint8 photograph or an (H, W) bool mask."""
+
+    code = "invalid_image"
+
+
+class CheckpointError(ModelError):
+    """A checkpoint that is missing, truncated, foreign or tampered with."""
+
+
+class DatasetError(ModelError):
+    """A missing, broken or inconsistent file of a data set."""
+
+
+class ConfigError(ModelError):
+    """A training configuration with an unknown key or an impossible value."""
+
+
+class DeviceError(ModelError):
+    """A device or precision that this machine does not have."""

@@ -1,0 +1,71 @@
+"""What training minimises, and how its optimiser is built."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.episode import VOID
+from model.features import FeatureBatch
+from model.network import SGOne
+from model.recipe import Optimiser
+from model.sampling import EpisodeBatch
+from model.transforms import TransformConfig, normalise
+
+
+class EpisodeLoss(nn.Module):
+    """Cross-entropy of the query's mask, void left out (SG-One section 3.3).
+
+    A module, so that ``DistributedDataParallel`` can wrap it. It takes images where the backbone
+    learns, and the features of a FeatureStore where it does not.
+    """
+
+    def __init__(self, network: SGOne, transform: TransformConfig, device: torch.device) -> None:
+        super().__init__()
+        self.network, self.transform, self.device = network, transform, device
+
+    def forward(self, batch: EpisodeBatch | FeatureBatch) -> Tensor:
+        """-> the mean loss over all labelled pixels of the batch."""
+        if isinstance(batch, EpisodeBatch):
+            batch = self._encode(batch)
+        height, width = batch.query_labels.shape[-2:]
+        prototypes = self.network.pool_support(batch.supports, batch.support_masks)
+        logits = self.network.segment_features(batch.query, (height, width), prototypes)
+        return F.cross_entropy(logits, batch.query_labels.long(), ignore_index=VOID)
+
+    def _encode(self, batch: EpisodeBatch) -> FeatureBatch:
+        images, query, masks, labels = (
+            part.to(self.device)
+            for part in (
+                batch.support_images.flatten(0, 1),
+                batch.query_images,
+                batch.support_masks,
+                batch.query_labels,
+            )
+        )
+        return FeatureBatch(
+            self.network.backbone(normalise(images, self.transform)),
+            masks,
+            self.network.backbone(normalise(query, self.transform)),
+            labels,
+            batch.class_ids,
+        )
+
+
+def build_optimiser(settings: Optimiser, network: SGOne) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the weights that learn."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    if settings.kind == "adamw":
+        return torch.optim.AdamW(
+            weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+    return torch.optim.SGD(
+        weights,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def learning_rate(settings: Optimiser, step: int, steps: int) -> float:
+    """Polynomial decay to zero at the end of the schedule."""
+    return float(settings.learning_rate * (1 - step / steps) ** settings.power)

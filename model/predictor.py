@@ -1,0 +1,155 @@
+"""Segmenter: weights with their pre- and post-processing; it keeps no request."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.episode import Photograph, Support, check_photograph
+from model.errors import DeviceError
+from model.guidance import Fusion
+from model.network import SGOne
+from model.transforms import (
+    TransformConfig,
+    network_size,
+    normalise,
+    resize_image,
+    resize_mask,
+    restore,
+)
+
+
+class PreparedSupport(NamedTuple):
+    """(3, h, w) uint8 image and (h, w) float32 mask at the network's size, on the CPU."""
+
+    image: Tensor
+    mask: Tensor
+
+
+class PreparedQuery(NamedTuple):
+    """(3, h, w) uint8 image at the network's size, and the photograph's own (height, width)."""
+
+    image: Tensor
+    size: tuple[int, int]
+
+
+class Segmenter:
+    """A network on its device, with the transform that its weights were trained with.
+
+    Stateless after construction: ``prepare_*`` and ``restore`` are safe in any thread; forward
+    passes (``encode_support``, ``segment``) belong to one thread at a time for speed, not safety.
+    """
+
+    def __init__(
+        self,
+        network: SGOne,
+        transform: TransformConfig,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.transform = transform
+        self.device = device or torch.device("cpu")
+        self.dtype = dtype
+        network = network.eval().requires_grad_(False).to(device=self.device, dtype=dtype)
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def prepare_support(self, support: Support) -> PreparedSupport:
+        """Resize one shot to the network's size."""
+        height, width = support.mask.shape
+        size = network_size(height, width, self.transform.longest_side)
+        return PreparedSupport(resize_image(support.image, size), resize_mask(support.mask, size))
+
+    def prepare_query(self, image: Photograph) -> PreparedQuery:
+        """Resize a query to the network's size; ImageShapeError if it is no photograph."""
+        check_photograph(image)
+        height, width = image.shape[:2]
+        size = network_size(height, width, self.transform.longest_side)
+        return PreparedQuery(resize_image(image, size), (height, width))
+
+    @torch.inference_mode()
+    def encode_support(self, supports: Sequence[PreparedSupport]) -> Tensor:
+        """K shots, each of its own size -> (K, C) float32 prototypes on the device."""
+        prototypes = [
+            self.network.encode_support(
+                self._input(support.image)[None], support.mask.to(self.device)[None, None]
+            )
+            for support in supports
+        ]
+        return torch.cat(prototypes, dim=1)[0]
+
+    @torch.inference_mode()
+    def segment(
+        self, query: PreparedQuery, prototypes: Tensor, fusion: Fusion = "average"
+    ) -> Tensor:
+        """A query and (K, C) prototypes -> (2, h, w) float32 logits on the CPU."""
+        logits = self.network.segment(self._input(query.image), prototypes[None], fusion)
+        return logits[0].cpu()
+
+    def restore(self, logits: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+        """(2, h, w) logits -> (H, W) probability of the object at the query's own size."""
+        return restore(logits, size)
+
+    def predict(
+        self, supports: Sequence[Support], image: Photograph, fusion: Fusion = "average"
+    ) -> NDArray[np.float32]:
+        """K shots and a query (H, W, 3) -> (H, W) probability of the object, in one call."""
+        prototypes = self.encode_support([self.prepare_support(support) for support in supports])
+        query = self.prepare_query(image)
+        return self.restore(self.segment(query, prototypes, fusion), query.size)
+
+    def _input(self, image: Tensor) -> Tensor:
+        pixels = normalise(image.to(self.device)[None], self.transform)
+        return pixels.to(dtype=self.dtype, memory_format=torch.channels_last)
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda[:N]`` -> the device; DeviceError where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"device {name!r} is unknown; choose auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r} is not supported; choose auto, cpu or cuda")
+    if device.type == "cuda":
+        _check_cuda(device)
+    return device
+
+
+def _check_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            "device is cuda, but torch finds no CUDA GPU on this machine; install the NVIDIA "
+            "driver and, in a container, its runtime, or choose cpu or auto"
+        )
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device is {device}, but this machine has {torch.cuda.device_count()} CUDA GPU(s)"
+        )
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """``auto``, ``bfloat16`` or ``float32`` -> the dtype of weights and activations.
+
+    ``auto`` is bfloat16 where the hardware multiplies it natively: on CPUs with AMX or
+    AVX-512 BF16, on GPUs from compute capability 8.0.
+    """
+    if name == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    try:
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+    except KeyError:
+        raise DeviceError(
+            f"precision {name!r} is unknown; choose auto, bfloat16 or float32"
+        ) from None
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,0 +1,152 @@
+"""A training run as a TOML file: data, architecture, optimiser and schedule, nothing implicit."""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from model.datasets.folder import image_folder
+from model.datasets.listing import SegmentationDataset
+from model.datasets.pascal import fold_classes, pascal_voc
+from model.errors import ConfigError
+from model.network import SGOneConfig
+from model.transforms import TransformConfig
+
+_FORBID = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Data:
+    """Where photographs lie, and which classes a run may see.
+
+    ``held_out`` classes (by name) are not trained on: their episodes choose the checkpoint.
+    Images that hold a test class (of ``fold``) or a held-out class are left out of training.
+    """
+
+    layout: Literal["voc", "folder"]
+    root: Path
+    list: Path | None = None
+    fold: Annotated[int, Field(ge=0, le=3)] | None = None
+    held_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Optimiser:
+    """AdamW, or SGD with the paper's momentum; the rate falls as (1 - step/steps)^power."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    power: float = 0.9
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Schedule:
+    """How long and on what a run steps.
+
+    ``views`` is the number of augmentations of each photograph; a frozen backbone reads each once.
+    ``patience`` is the number of evaluations without a better mIoU after which a run stops.
+    """
+
+    steps: PositiveInt
+    batch_size: PositiveInt = 8
+    shots: PositiveInt = 1
+    side: PositiveInt = 257
+    views: PositiveInt = 2
+    evaluate_every: PositiveInt = 100
+    validation_episodes: PositiveInt = 300
+    patience: PositiveInt = 1000
+    workers: Annotated[int, Field(ge=0)] = 2
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Recipe:
+    """Everything that decides a run's weights but the hardware."""
+
+    name: str
+    seed: int
+    data: Data
+    schedule: Schedule
+    network: SGOneConfig = SGOneConfig()
+    transform: TransformConfig = TransformConfig()
+    optimiser: Optimiser = Optimiser()
+    freeze_backbone: bool = True
+    backbone_weights: Path | Literal["imagenet"] = "imagenet"
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+
+    def identity(self) -> str:
+        """What must be equal for a run to be resumed: all of it but the paths."""
+        table = TypeAdapter(Recipe).dump_python(self, mode="json")
+        del table["data"]["root"], table["data"]["list"], table["backbone_weights"]
+        return json.dumps(table, sort_keys=True)
+
+    @property
+    def backbone_origin(self) -> str:
+        """Where the backbone's weights come from, for the card."""
+        source = self.backbone_weights
+        return f"torchvision {self.network.backbone}" if source == "imagenet" else Path(source).name
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The data set that a run trains on and the one that chooses its checkpoint."""
+
+    training: SegmentationDataset
+    training_classes: tuple[int, ...]
+    validation: SegmentationDataset
+    validation_classes: tuple[int, ...]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Parse and check a TOML file; ConfigError names every unknown key and impossible value.
+
+    Relative paths in it are relative to the working directory.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} does not exist; name a recipe such as those in configs/"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML ({error})") from error
+    try:
+        return TypeAdapter(Recipe).validate_python(table)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise ConfigError(f"{path}: {problems}") from error
+
+
+def open_dataset(data: Data) -> SegmentationDataset:
+    """The whole data set that a recipe names."""
+    if data.layout == "folder":
+        return image_folder(data.root)
+    return pascal_voc(data.root, data.list or data.root / "lists" / "train.txt")
+
+
+def split(data: Data, shots: int) -> Split:
+    """Test classes away from both halves, held-out classes away from training.
+
+    Classes with too few images for an episode are left out of training.
+    """
+    dataset = open_dataset(data)
+    test = fold_classes(data.fold) if data.fold is not None else ()
+    held_out = dataset.ids(data.held_out)
+    if overlap := set(test) & set(held_out):
+        names = ", ".join(dataset.classes[class_id] for class_id in sorted(overlap))
+        raise ConfigError(f"held_out names test classes of fold {data.fold}: {names}")
+    training = dataset.without({*test, *held_out})
+    return Split(
+        training,
+        tuple(i for i in range(len(dataset.classes)) if len(training.members(i)) > shots),
+        dataset.without(test),
+        held_out,
+    )

@@ -1,0 +1,243 @@
+"""Offline training: episodes in, checkpoints out; stopped and chosen on held-out classes."""
+
+import dataclasses
+import datetime
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from model.backbone import load_imagenet_weights
+from model.checkpoint import Card, save_checkpoint
+from model.evaluate import Protocol, draw_episodes, predict_masks, score_episodes
+from model.features import FeatureBatch, FeatureStore
+from model.metrics import Scores
+from model.network import SGOne
+from model.objective import EpisodeLoss, build_optimiser, learning_rate
+from model.plots import draw_curves, draw_grid
+from model.predictor import choose_device
+from model.recipe import Recipe, read_recipe, split
+from model.resume import Progress, load_progress, save_progress
+from model.sampling import (
+    EpisodeBatch,
+    EpisodeSampler,
+    EpisodeViews,
+    EpisodicDataset,
+    ViewLoader,
+    collate,
+)
+from model.transforms import TrainingTransform
+
+VALIDATION_SEED = 1
+"""Validation episodes are the same for every run, whatever its training seed."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The device of this process, and its share of the episodes under ``torchrun``."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+
+def main(
+    config: Path,
+    data: Path | None = None,
+    backbone_weights: Path | None = None,
+    run_dir: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+) -> None:
+    """``sgone train``: the options override the recipe's paths, and only those."""
+    recipe = read_recipe(config)
+    if data is not None:
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=data))
+    if backbone_weights is not None:
+        recipe = dataclasses.replace(recipe, backbone_weights=backbone_weights)
+    place = _join(choose_device(device))
+    try:
+        Run(recipe, run_dir or Path("runs") / recipe.name, place).train(resume)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _join(device: torch.device) -> Place:
+    """Join the processes that ``torchrun`` started, if it did."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Place(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return Place(device, dist.get_rank(), world)
+
+
+class Run:
+    """One training run: its data, network and optimiser, and its folder on disk."""
+
+    def __init__(self, recipe: Recipe, folder: Path, place: Place) -> None:
+        self.recipe, self.folder, self.place = recipe, folder, place
+        torch.manual_seed(recipe.seed)
+        self.split = split(recipe.data, recipe.schedule.shots)
+        network = build_network(recipe).to(place.device)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.optimiser = build_optimiser(recipe.optimiser, self.network)
+        self.progress = Progress()
+
+    def train(self, resume: bool) -> None:
+        """Step until the schedule or the patience ends; every evaluation leaves files to resume."""
+        state, identity = self.folder / "state.safetensors", self.recipe.identity()
+        if resume and state.is_file():
+            self.progress = load_progress(state, self.network, self.optimiser, identity)
+        schedule, progress = self.recipe.schedule, self.progress
+        loss: nn.Module = EpisodeLoss(self.network, self.recipe.transform, self.place.device)
+        if self.place.world > 1:
+            loss = DistributedDataParallel(loss)
+        held_out = self._validation_store()
+        bar = tqdm(
+            total=schedule.steps,
+            initial=progress.step,
+            desc=self.recipe.name,
+            disable=self.place.rank > 0,
+        )
+        for batch in self._batches():
+            progress.losses.append(self._step(loss, batch))
+            progress.step += 1
+            bar.set_postfix(loss=f"{progress.losses[-1]:.3f}", refresh=False)
+            bar.update()
+            if progress.step % schedule.evaluate_every and progress.step < schedule.steps:
+                continue
+            self._evaluate(held_out)
+            if self.place.rank == 0:
+                draw_curves(progress, self.folder / "curves.png")
+                save_progress(state, self.network, self.optimiser, progress, identity)
+            if progress.evaluations_since_best() >= schedule.patience:
+                break
+        bar.close()
+
+    def _batches(self) -> Iterator[EpisodeBatch | FeatureBatch]:
+        """The batches from the current step on; each process takes its own share of every step."""
+        recipe, schedule, place = self.recipe, self.recipe.schedule, self.place
+        data, classes = self.split.training, self.split.training_classes
+        loader = ViewLoader(data, schedule.side, TrainingTransform(schedule.side), recipe.seed)
+        sampler = EpisodeSampler(
+            data, classes, schedule.shots, recipe.seed, "class", recipe.schedule.views
+        )
+        size = schedule.batch_size
+        firsts = [
+            (step * place.world + place.rank) * size
+            for step in range(self.progress.step, schedule.steps)
+        ]
+        if recipe.freeze_backbone:
+            store = self._store(loader)
+            for first in firsts:
+                yield store.batch([sampler.episode(first + i) for i in range(size)])
+        else:
+            yield from DataLoader(
+                EpisodicDataset(loader, sampler),
+                batch_sampler=[list(range(first, first + size)) for first in firsts],
+                num_workers=schedule.workers,
+                collate_fn=collate,
+            )
+
+    def _step(self, loss: nn.Module, batch: EpisodeBatch | FeatureBatch) -> float:
+        self.network.train()
+        rate = learning_rate(self.recipe.optimiser, self.progress.step, self.recipe.schedule.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with self._autocast():
+            value = loss(batch)
+        self.optimiser.zero_grad()
+        value.backward()
+        self.optimiser.step()
+        return float(value.detach())
+
+    def _evaluate(self, store: FeatureStore) -> None:
+        """Score the held-out classes, on every process alike, and keep the best checkpoint.
+
+        Without held-out classes the latest checkpoint is kept.
+        """
+        progress, scores = self.progress, None
+        if not self.recipe.freeze_backbone:
+            store = self._validation_store()
+        if self.split.validation_classes:
+            scores = self._score(store)
+            progress.validation.append((progress.step, scores.miou))
+        if scores is None or scores.miou > progress.best_miou:
+            progress.best_step = progress.step
+            progress.best_miou = scores.miou if scores else progress.best_miou
+            if self.place.rank == 0:
+                self._write_checkpoint(scores)
+                self._draw_examples(store)
+
+    def _score(self, store: FeatureStore) -> Scores:
+        self.network.eval()
+        episodes = self._validation_episodes(self.recipe.schedule.validation_episodes)
+        with self._autocast():
+            return score_episodes(
+                self.network, store, episodes, "average", f"held out, step {self.progress.step}"
+            )
+
+    def _validation_episodes(self, count: int) -> list[EpisodeViews]:
+        schedule = self.recipe.schedule
+        protocol = Protocol(schedule.side, schedule.shots, episodes=count, balance="class")
+        classes = self.split.validation_classes or self.split.training_classes
+        return draw_episodes(self.split.validation, classes, protocol, VALIDATION_SEED)
+
+    def _validation_store(self) -> FeatureStore:
+        return self._store(ViewLoader(self.split.validation, self.recipe.schedule.side))
+
+    def _store(self, loader: ViewLoader) -> FeatureStore:
+        dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
+        return FeatureStore(
+            self.network.backbone, loader, self.recipe.transform, self.place.device, dtype
+        )
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.place.device.type, torch.bfloat16, enabled=enabled)
+
+    def _write_checkpoint(self, scores: Scores | None) -> None:
+        recipe, schedule = self.recipe, self.recipe.schedule
+        measure = (
+            f"held-out mIoU ({', '.join(recipe.data.held_out)}; "
+            f"{schedule.validation_episodes} episodes, seed {VALIDATION_SEED})"
+        )
+        card = Card(
+            name=recipe.name,
+            classes=tuple(self.split.training.classes[i] for i in self.split.training_classes),
+            data=f"{len(self.split.training.samples)} photographs, {self.progress.step} steps of "
+            f"{schedule.batch_size * self.place.world} episodes at {schedule.side} px",
+            seed=recipe.seed,
+            metrics={measure: round(scores.miou, 2)} if scores else {},
+            created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            licence="Apache-2.0",
+            parent=recipe.backbone_origin,
+        )
+        save_checkpoint(self.folder / "best.safetensors", self.network, recipe.transform, card)
+
+    def _draw_examples(self, store: FeatureStore) -> None:
+        self.network.eval()
+        episodes = self._validation_episodes(count=8)
+        with self._autocast():
+            masks = predict_masks(self.network, store.batch(episodes), "average")
+        draw_grid(store.loader, episodes, masks, self.folder / "episodes.png")
+
+
+def build_network(recipe: Recipe) -> SGOne:
+    """Random head, pre-trained backbone; frozen where the recipe says so."""
+    network = SGOne(recipe.network)
+    file = None if recipe.backbone_weights == "imagenet" else Path(recipe.backbone_weights)
+    load_imagenet_weights(network.backbone, recipe.network.backbone, file)
+    network.backbone.requires_grad_(not recipe.freeze_backbone)
+    return network

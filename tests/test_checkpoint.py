@@ -1,0 +1,106 @@
+"""Checkpoints survive a round trip and nothing else."""
+
+import dataclasses
+import hashlib
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.checkpoint import Card, load_checkpoint, save_checkpoint
+from model.errors import CheckpointError
+from model.transforms import TransformConfig
+
+CARD = Card("tiny", ("cat", "dog"), "noise", 3, {"mIoU": 12.5}, "2026-01-01", "Apache-2.0", "none")
+TRANSFORM = TransformConfig(longest_side=65, mean=(0.5, 0.4, 0.3), channel_order="bgr")
+
+
+@pytest.fixture
+def path(tmp_path, tiny_network):
+    save_checkpoint(tmp_path / "tiny.safetensors", tiny_network, TRANSFORM, CARD, torch.float32)
+    return tmp_path / "tiny.safetensors"
+
+
+def test_weights_architecture_transform_and_card_come_back(path, tiny_network):
+    loaded = load_checkpoint(path)
+    assert loaded.transform == TRANSFORM
+    assert loaded.card == CARD
+    assert loaded.network.config == tiny_network.config
+    for name, tensor in tiny_network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], tensor)
+
+
+def test_half_precision_storage_loads_as_float32(tmp_path, tiny_network):
+    save_checkpoint(tmp_path / "half.safetensors", tiny_network, TRANSFORM, CARD)
+    assert load_file(tmp_path / "half.safetensors")["guidance.weight"].dtype == torch.float16
+    weight = load_checkpoint(tmp_path / "half.safetensors").network.guidance.weight
+    assert weight.dtype == torch.float32
+    assert torch.allclose(weight, tiny_network.guidance.weight, atol=1e-3)
+
+
+def test_the_hash_is_the_files_sha256(path):
+    assert load_checkpoint(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors does not exist"):
+        load_checkpoint(tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_a_truncated_file_is_refused(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_checkpoint(path)
+
+
+def test_a_pickle_is_refused_unread(tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_checkpoint(tmp_path / "weights.safetensors")
+
+
+def test_foreign_safetensors_are_refused(tmp_path):
+    save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(CheckpointError, match="no sgone-checkpoint/1"):
+        load_checkpoint(tmp_path / "foreign.safetensors")
+
+
+def test_one_changed_byte_is_noticed(path):
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="changed after it was written"):
+        load_checkpoint(path)
+
+
+def test_a_file_other_than_the_manifests_is_refused(path):
+    path.with_name("manifest.toml").write_text(
+        f'[[checkpoint]]\nfile = "{path.name}"\nsha256 = "{"0" * 64}"\n'
+    )
+    with pytest.raises(CheckpointError, match=r"manifest\.toml lists 000"):
+        load_checkpoint(path)
+
+
+def test_a_file_that_the_manifest_lists_is_loaded(path):
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name("manifest.toml").write_text(
+        f'[[checkpoint]]\nfile = "{path.name}"\nsha256 = "{sha256}"\n'
+    )
+    assert load_checkpoint(path).sha256 == sha256
+
+
+def test_tensors_of_another_architecture_are_refused(path, tiny_network):
+    tiny_network.config = dataclasses.replace(tiny_network.config, guidance_channels=32)
+    save_checkpoint(path, tiny_network, TRANSFORM, CARD)
+    with pytest.raises(CheckpointError, match="does not fit this version"):
+        load_checkpoint(path)
+
+
+def test_a_failed_write_leaves_the_old_file(path, tiny_network, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(path, tiny_network, TRANSFORM, CARD)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

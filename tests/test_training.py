@@ -1,0 +1,227 @@
+"""Recipes, training runs, and evaluation, end to end on a tiny folder of coloured squares."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from model import evaluate, train
+from model.backbone import mobilenet_v2
+from model.checkpoint import load_checkpoint
+from model.errors import CheckpointError, ConfigError
+from model.recipe import read_recipe, split
+
+COLOURS = {"blue": (30, 60, 220), "green": (40, 200, 60), "red": (220, 40, 30), "white": (240,) * 3}
+
+RECIPE = """
+name = "tiny"
+seed = 0
+precision = "float32"
+freeze_backbone = {frozen}
+
+[data]
+layout = "folder"
+root = "data"
+held_out = ["white"]
+
+[network]
+backbone = "mobilenet_v2"
+guidance_channels = 16
+branch_channels = 8
+
+[transform]
+longest_side = 65
+
+[schedule]
+steps = {steps}
+batch_size = 2
+side = 65
+evaluate_every = 2
+validation_episodes = 4
+workers = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A folder of four classes, and random backbone weights in torchvision's layout."""
+    root = tmp_path_factory.mktemp("workshop")
+    generator = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (root / "data" / name).mkdir(parents=True)
+        for index in range(3):
+            image = generator.integers(90, 130, (72, 96, 3), dtype=np.uint8)
+            mask = np.zeros((72, 96), dtype=np.uint8)
+            top, left = generator.integers(0, 30, 2)
+            mask[top : top + 36, left : left + 40] = 255
+            image[mask > 0] = colour
+            Image.fromarray(image).save(root / "data" / name / f"{index}.jpg", quality=95)
+            Image.fromarray(mask).save(root / "data" / name / f"{index}.png")
+    torch.manual_seed(0)
+    weights = {
+        f"features.{key.split('.', 1)[1]}": value.contiguous()
+        for key, value in mobilenet_v2().state_dict().items()
+    }
+    save_file(weights, root / "backbone.safetensors")
+    return root
+
+
+def write_recipe(folder, steps=4, frozen="true"):
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(steps=steps, frozen=frozen))
+    return path
+
+
+def run(workshop, recipe, out, resume=False):
+    train.main(recipe, workshop / "data", workshop / "backbone.safetensors", out, resume, "cpu")
+    return out
+
+
+def weights_of(out):
+    state = load_file(out / "state.safetensors")
+    return {name: tensor for name, tensor in state.items() if name.startswith("network.")}
+
+
+@pytest.fixture(scope="module")
+def finished(workshop, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return run(workshop, write_recipe(out), out)
+
+
+def test_a_run_leaves_a_checkpoint_that_loads_and_says_what_it_saw(finished):
+    loaded = load_checkpoint(finished / "best.safetensors")
+    assert loaded.card.classes == ("blue", "green", "red")
+    assert loaded.transform.longest_side == 65
+    assert any("held-out mIoU (white" in name for name in loaded.card.metrics)
+
+
+def test_a_run_leaves_pictures_of_its_curves_and_masks(finished):
+    for name in ("curves.png", "episodes.png"):
+        with Image.open(finished / name) as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+
+
+def test_a_frozen_backbone_keeps_its_weights_and_the_head_learns(workshop, finished):
+    before = load_file(workshop / "backbone.safetensors")
+    after = load_file(finished / "state.safetensors")
+    assert torch.equal(after["network.backbone.stem.0.0.weight"], before["features.0.0.weight"])
+    assert any(after[name].abs().sum() > 0 for name in after if name.startswith("optimiser."))
+
+
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_killed_run_resumes_to_the_same_weights(workshop, tmp_path, frozen, monkeypatch):
+    recipe = write_recipe(tmp_path, steps=6, frozen=frozen)
+    whole = run(workshop, recipe, tmp_path / "whole")
+
+    step = train.Run._step
+
+    def killed(self, loss, batch):
+        if self.progress.step == 5:
+            raise KeyboardInterrupt
+        return step(self, loss, batch)
+
+    monkeypatch.setattr(train.Run, "_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(workshop, recipe, tmp_path / "killed")
+    monkeypatch.undo()
+    resumed = run(workshop, recipe, tmp_path / "killed", resume=True)
+
+    expected = weights_of(whole)
+    actual = weights_of(resumed)
+    assert expected.keys() == actual.keys()
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+
+
+def test_another_recipe_does_not_resume(workshop, finished, tmp_path):
+    recipe = write_recipe(tmp_path, steps=8)
+    with pytest.raises(CheckpointError, match="another recipe"):
+        run(workshop, recipe, finished, resume=True)
+
+
+def test_training_learns_to_find_the_colour(workshop, tmp_path):
+    text = RECIPE.format(steps=40, frozen="false")
+    text = text.replace("evaluate_every = 2", "evaluate_every = 40")
+    (tmp_path / "recipe.toml").write_text(text)
+    out = run(workshop, tmp_path / "recipe.toml", tmp_path)
+    history = json.loads(_metadata(out / "state.safetensors")["progress"])
+    assert np.mean(history["losses"][-5:]) < 0.6 * np.mean(history["losses"][:5])
+
+
+def _metadata(path):
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("stepz = 3", r"schedule\.stepz: Unexpected keyword argument"),
+        ("workers = -1", r"schedule\.workers: .*greater than or equal to 0"),
+        ("workers = 'two'", r"schedule\.workers: .*valid integer"),
+        ("workers = [", "not valid TOML"),
+    ],
+)
+def test_a_wrong_line_in_a_recipe_is_named(tmp_path, line, message):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(steps=1, frozen="true").replace("workers = 0", line))
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml does not exist"):
+        read_recipe(tmp_path / "nowhere.toml")
+
+
+def test_held_out_classes_are_not_trained_on(workshop, tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path))
+    data = dataclasses.replace(recipe.data, root=workshop / "data")
+    parts = split(data, shots=1)
+    names = [parts.training.classes[i] for i in parts.training_classes]
+    assert names == ["blue", "green", "red"]
+    assert [parts.validation.classes[i] for i in parts.validation_classes] == ["white"]
+
+
+def test_every_recipe_of_the_repository_is_valid():
+    recipes = sorted((Path(train.__file__).parent / "configs").glob("*.toml"))
+    assert recipes
+    for path in recipes:
+        assert read_recipe(path).name in path.read_text()
+
+
+def evaluate_tiny(workshop, finished, **options):
+    evaluate.main(
+        finished / "best.safetensors", workshop / "data", episodes=12, device="cpu", **options
+    )
+
+
+def test_evaluation_reports_every_class_and_its_conditions(workshop, finished, tmp_path, capsys):
+    out = tmp_path / "report.json"
+    evaluate_tiny(workshop, finished, seeds=(0, 1), json_path=out, precision="float32")
+    report = json.loads(out.read_text())
+    assert set(report["class_iou"]) == set(COLOURS)
+    assert report["classes_seen_in_training"] == ["blue", "green", "red"]
+    assert report["sha256"] == load_checkpoint(finished / "best.safetensors").sha256
+    assert report["protocol"]["episodes"] == 12
+    means = [value["mean"] for value in report["class_iou"].values()]
+    assert report["miou"]["mean"] == pytest.approx(np.mean(means), abs=0.01)
+    assert "std" in report["miou"]
+    assert "Seen in training" in capsys.readouterr().out
+
+
+def test_evaluation_repeats_exactly(workshop, finished, tmp_path):
+    for name in ("a.json", "b.json"):
+        evaluate_tiny(workshop, finished, seeds=(3,), json_path=tmp_path / name)
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+
+
+def test_an_unknown_protocol_lists_the_known(workshop, finished):
+    with pytest.raises(ConfigError, match="choose hsnet"):
+        evaluate_tiny(workshop, finished, protocol="mine")

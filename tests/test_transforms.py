@@ -1,0 +1,104 @@
+"""Pixels to network input and back."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.transforms import (
+    TrainingTransform,
+    TransformConfig,
+    network_size,
+    normalise,
+    resize_image,
+    resize_mask,
+    restore,
+    square,
+)
+
+
+@pytest.mark.parametrize("height", [1, 9, 100, 375, 4000])
+@pytest.mark.parametrize("width", [1, 33, 500, 3999])
+def test_network_sides_are_8n_plus_1_and_keep_the_aspect(height, width):
+    sides = network_size(height, width, 257)
+    assert all(side % 8 == 1 and 9 <= side <= 257 for side in sides)
+    assert max(sides) == 257
+    longest = max(height, width)
+    for side, pixels in zip(sides, (height, width), strict=True):
+        assert abs(side - max(9, pixels * 257 / longest)) <= 4
+
+
+def test_a_one_pixel_object_survives_shrinking():
+    mask = np.zeros((3000, 4000), dtype=bool)
+    mask[1234, 567] = True
+    assert resize_mask(mask, (193, 257)).sum() > 0
+
+
+def test_mask_weights_are_the_objects_share_of_a_pixel():
+    mask = np.zeros((80, 80), dtype=bool)
+    mask[:, :40] = True
+    weights = resize_mask(mask, (8, 8))
+    assert torch.allclose(weights[:, :3], torch.ones(8, 3))
+    assert torch.allclose(weights[:, 5:], torch.zeros(8, 3))
+
+
+def test_normalising_gives_zero_at_the_mean_and_one_a_deviation_above():
+    config = TransformConfig(mean=(0.2, 0.4, 0.6), std=(0.2, 0.2, 0.4))
+    pixels = torch.tensor([[51, 102], [102, 153], [153, 255]], dtype=torch.uint8).view(3, 1, 2)
+    expected = torch.tensor([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]).view(3, 1, 2)
+    assert torch.allclose(normalise(pixels, config), expected, atol=1e-5)
+
+
+def test_bgr_weights_get_their_channels_in_reverse():
+    pixels = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    rgb = normalise(pixels.flip(1), TransformConfig())
+    assert torch.equal(normalise(pixels, TransformConfig(channel_order="bgr")), rgb)
+
+
+def test_probability_comes_back_at_the_photographs_size_with_smooth_edges():
+    logits = torch.zeros(2, 9, 9)
+    logits[1] = torch.linspace(-4, 4, 9)
+    probability = restore(logits, (90, 120))
+    assert probability.shape == (90, 120)
+    assert probability.dtype == np.float32
+    steps = np.diff(probability[45])
+    assert (steps >= 0).all()
+    assert steps.max() < 0.05
+    assert np.allclose(probability[:, 59:61], 0.5, atol=0.02)
+
+
+def test_image_and_label_are_augmented_together():
+    image = np.zeros((100, 140, 3), dtype=np.uint8)
+    image[20:80, 30:90] = 255
+    label = (image[..., 0] > 0).astype(np.uint8)
+    transform = TrainingTransform(65)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        pixels, target = transform(image, label)
+        assert pixels.shape == (3, 65, 65)
+        agreement = ((pixels.float().mean(dim=0) > 60) == (target == 1)).float().mean()
+        assert agreement > 0.95
+
+
+def test_a_crop_never_loses_the_object():
+    image = np.zeros((200, 200, 3), dtype=np.uint8)
+    label = np.zeros((200, 200), dtype=np.uint8)
+    label[:40, :40] = 1
+    transform = TrainingTransform(65, min_object_pixels=64)
+    for seed in range(30):
+        torch.manual_seed(seed)
+        assert (transform(image, label)[1] == 1).sum() >= 64
+
+
+def test_labels_keep_their_values_when_resized():
+    label = np.zeros((50, 70), dtype=np.uint8)
+    label[10:30, 10:50] = 1
+    label[30:33] = 255
+    _, target = square(np.zeros((50, 70, 3), dtype=np.uint8), label, 33)
+    assert set(target.unique().tolist()) == {0, 1, 255}
+
+
+def test_resizing_averages_a_checkerboard_away():
+    board = np.indices((128, 128)).sum(axis=0) % 2 * 255
+    image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    small = resize_image(image, (32, 32)).float()
+    assert (small - 127.5).abs().max() < 16
