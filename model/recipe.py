@@ -36,13 +36,18 @@ class Data:
 
 @dataclass(frozen=True, config=_FORBID)
 class Optimiser:
-    """AdamW, or SGD with the paper's momentum; the rate falls as (1 - step/steps)^power."""
+    """AdamW or SGD; the rate falls as (1 - step/steps)^power.
+
+    ``averaging`` is the decay of the exponential mean of the weights, which is what is judged and
+    kept; 0 keeps the weights themselves.
+    """
 
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = 1e-4
     momentum: float = 0.9
     power: float = 0.9
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True, config=_FORBID)

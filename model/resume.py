@@ -1,6 +1,7 @@
 """The state of a training run on disk: weights, optimiser, step and history; no pickle."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,17 @@ class Progress:
 
 def save_progress(
     path: Path,
-    network: nn.Module,
+    modules: Mapping[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     progress: Progress,
     recipe: str,
 ) -> None:
     """Write everything that the next step depends on, in one step."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {
+        f"{prefix}.{name}": tensor
+        for prefix, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -46,7 +51,7 @@ def save_progress(
 
 
 def load_progress(
-    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, recipe: str
+    path: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, recipe: str
 ) -> Progress:
     """Restore what save_progress wrote; CheckpointError where it belongs to another recipe."""
     with safe_open(path, framework="pt") as file:
@@ -56,7 +61,8 @@ def load_progress(
         raise CheckpointError(
             f"{path} belongs to another recipe; choose another --out, or leave --resume away"
         )
-    network.load_state_dict(_strip(tensors, "network."))
+    for prefix, module in modules.items():
+        module.load_state_dict(_strip(tensors, f"{prefix}."))
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _strip(tensors, "optimiser.").items():
         index, key = name.split(".", 1)

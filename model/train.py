@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -92,13 +94,18 @@ class Run:
         network = build_network(recipe).to(place.device)
         self.network = network.to(memory_format=torch.channels_last)
         self.optimiser = build_optimiser(recipe.optimiser, self.network)
+        average = get_ema_multi_avg_fn(  # type: ignore[no-untyped-call]
+            recipe.optimiser.averaging
+        )
+        self.average = AveragedModel(self.network, multi_avg_fn=average)
         self.progress = Progress()
 
     def train(self, resume: bool) -> None:
         """Step until the schedule or the patience ends; every evaluation leaves files to resume."""
         state, identity = self.folder / "state.safetensors", self.recipe.identity()
+        modules = {"network": self.network, "average": self.average}
         if resume and state.is_file():
-            self.progress = load_progress(state, self.network, self.optimiser, identity)
+            self.progress = load_progress(state, modules, self.optimiser, identity)
         schedule, progress = self.recipe.schedule, self.progress
         loss: nn.Module = EpisodeLoss(self.network, self.recipe.transform, self.place.device)
         if self.place.world > 1:
@@ -120,7 +127,7 @@ class Run:
             self._evaluate(held_out)
             if self.place.rank == 0:
                 draw_curves(progress, self.folder / "curves.png")
-                save_progress(state, self.network, self.optimiser, progress, identity)
+                save_progress(state, modules, self.optimiser, progress, identity)
             if progress.evaluations_since_best() >= schedule.patience:
                 break
         bar.close()
@@ -160,6 +167,7 @@ class Run:
         self.optimiser.zero_grad()
         value.backward()
         self.optimiser.step()
+        self.average.update_parameters(self.network)
         return float(value.detach())
 
     def _evaluate(self, store: FeatureStore) -> None:
@@ -180,12 +188,16 @@ class Run:
                 self._write_checkpoint(scores)
                 self._draw_examples(store)
 
+    @property
+    def kept(self) -> SGOne:
+        """The averaged network, which is judged and kept."""
+        return cast(SGOne, self.average.module.eval())
+
     def _score(self, store: FeatureStore) -> Scores:
-        self.network.eval()
         episodes = self._validation_episodes(self.recipe.schedule.validation_episodes)
         with self._autocast():
             return score_episodes(
-                self.network, store, episodes, "average", f"held out, step {self.progress.step}"
+                self.kept, store, episodes, "average", f"held out, step {self.progress.step}"
             )
 
     def _validation_episodes(self, count: int) -> list[EpisodeViews]:
@@ -200,7 +212,7 @@ class Run:
     def _store(self, loader: ViewLoader) -> FeatureStore:
         dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
         return FeatureStore(
-            self.network.backbone, loader, self.recipe.transform, self.place.device, dtype
+            self.kept.backbone, loader, self.recipe.transform, self.place.device, dtype
         )
 
     def _autocast(self) -> torch.autocast:
@@ -224,13 +236,12 @@ class Run:
             licence="Apache-2.0",
             parent=recipe.backbone_origin,
         )
-        save_checkpoint(self.folder / "best.safetensors", self.network, recipe.transform, card)
+        save_checkpoint(self.folder / "best.safetensors", self.kept, recipe.transform, card)
 
     def _draw_examples(self, store: FeatureStore) -> None:
-        self.network.eval()
         episodes = self._validation_episodes(count=8)
         with self._autocast():
-            masks = predict_masks(self.network, store.batch(episodes), "average")
+            masks = predict_masks(self.kept, store.batch(episodes), "average")
         draw_grid(store.loader, episodes, masks, self.folder / "episodes.png")
 
 

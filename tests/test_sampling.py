@@ -151,7 +151,7 @@ def test_balancing_by_sample_walks_every_pair_of_image_and_class(dataset):
 
 
 def test_a_class_with_too_few_images_is_named(dataset):
-    with pytest.raises(DatasetError, match="'aeroplane' has 4 usable images; 4-shot .* least 5"):
+    with pytest.raises(DatasetError, match=r"'aeroplane' has 4 usable images; 4-shot .* least 5"):
         EpisodeSampler(dataset, (0,), shots=4, seed=0, balance="class")
 
 

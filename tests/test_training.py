@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model import evaluate, train
-from model.backbone import mobilenet_v2
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError, ConfigError
 from model.recipe import read_recipe, split
+from networks import build_tiny_network
 
 COLOURS = {"blue": (30, 60, 220), "green": (40, 200, 60), "red": (220, 40, 30), "white": (240,) * 3}
 
@@ -63,10 +66,9 @@ def workshop(tmp_path_factory):
             image[mask > 0] = colour
             Image.fromarray(image).save(root / "data" / name / f"{index}.jpg", quality=95)
             Image.fromarray(mask).save(root / "data" / name / f"{index}.png")
-    torch.manual_seed(0)
     weights = {
         f"features.{key.split('.', 1)[1]}": value.contiguous()
-        for key, value in mobilenet_v2().state_dict().items()
+        for key, value in build_tiny_network().backbone.state_dict().items()
     }
     save_file(weights, root / "backbone.safetensors")
     return root
@@ -152,6 +154,30 @@ def test_training_learns_to_find_the_colour(workshop, tmp_path):
     out = run(workshop, tmp_path / "recipe.toml", tmp_path)
     history = json.loads(_metadata(out / "state.safetensors")["progress"])
     assert np.mean(history["losses"][-5:]) < 0.6 * np.mean(history["losses"][:5])
+
+
+@pytest.mark.slow
+def test_two_processes_step_like_one_with_twice_the_batch(workshop, tmp_path):
+    text = RECIPE.format(steps=2, frozen="true")
+    recipes = {"one": text.replace("batch_size = 2", "batch_size = 4"), "two": text}
+    for name, recipe in recipes.items():
+        (tmp_path / f"{name}.toml").write_text(recipe)
+    one = run(workshop, tmp_path / "one.toml", tmp_path / "one")
+    two = tmp_path / "two"
+    options = {"data": workshop / "data", "backbone-weights": workshop / "backbone.safetensors"}
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+            *(Path(sys.executable).with_name("sgone"), "train", tmp_path / "two.toml"),
+            *(f"--{name}={value}" for name, value in options.items()),
+            *(f"--run-dir={two}", "--device=cpu"),
+        ],
+        check=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    expected, actual = weights_of(one), weights_of(two)
+    assert all(torch.allclose(actual[name], expected[name], atol=1e-5) for name in expected)
 
 
 def _metadata(path):

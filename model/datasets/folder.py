@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from model.datasets.listing import Sample, SegmentationDataset, open_image
 from model.errors import DatasetError
+from model.pixels import mask_pixels
 
 PHOTOGRAPH_SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -28,9 +29,6 @@ def image_folder(root: Path) -> SegmentationDataset:
 
 
 def read_label(annotation: Path, class_id: int) -> NDArray[np.uint8]:
-    """Non-zero is object in palette and 0/1 masks, above half in others. One class a folder."""
-    image = open_image(annotation)
-    if image.mode in ("P", "1"):
-        return (np.array(image) > 0).astype(np.uint8)
-    grey = np.array(image.convert("L"))
-    return (grey > (0 if grey.max(initial=0) <= 1 else 127)).astype(np.uint8)
+    """1 on the object by the service's mask rules, else 0; a folder holds one class."""
+    label: NDArray[np.uint8] = mask_pixels(open_image(annotation)).astype(np.uint8)
+    return label

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from model.episode import Photograph
 from model.errors import DatasetError
+from model.pixels import photograph_pixels
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SegmentationDataset:
     def load(self, index: int, class_id: int) -> tuple[Photograph, NDArray[np.uint8]]:
         """-> (H, W, 3) uint8 RGB and the class's (H, W) label in {0, 1, VOID}."""
         sample = self.samples[index]
-        image = np.array(open_image(sample.image).convert("RGB"))
+        image = photograph_pixels(open_image(sample.image))
         label = self.read_label(sample.annotation, class_id)
         if image.shape[:2] != label.shape:
             raise DatasetError(

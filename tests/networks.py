@@ -1,0 +1,47 @@
+"""Small random networks that are worth testing on."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from model.episode import Support
+from model.network import SGOne, SGOneConfig
+from model.predictor import Segmenter
+from model.transforms import TransformConfig
+from pictures import object_mask, photograph
+
+LONGEST_SIDE = 65
+
+
+def build_tiny_network() -> SGOne:
+    """Fresh batch statistics would let the signal fade to a constant over 17 blocks.
+
+    A test on constants cannot fail; one pass over noise sets them.
+    """
+    torch.manual_seed(0)
+    config = SGOneConfig(backbone="mobilenet_v2", guidance_channels=16, branch_channels=8)
+    network = SGOne(config)
+    statistics = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    for layer in statistics:
+        layer.train()
+        layer.momentum = 1.0
+    with torch.no_grad():
+        network.backbone(torch.randn(4, 3, 65, 65))
+    return network.eval()
+
+
+def build_decisive_network() -> SGOne:
+    """The tiny network with its last layer set so that half of a picture is object.
+
+    The mask then changes with support and query, and a mix-up of requests shows.
+    """
+    network = build_tiny_network()
+    transform = TransformConfig(LONGEST_SIDE)
+    support = Support(photograph(), object_mask())
+    probability = Segmenter(network, transform).predict([support], photograph(37, 51, seed=1))
+    margin = np.median(np.log(probability / (1 - probability)))
+    with torch.no_grad():
+        network.head.classify.bias[1] -= float(margin)
+        network.head.classify.weight *= 50
+        network.head.classify.bias *= 50
+    return network
