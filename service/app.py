@@ -1,0 +1,90 @@
+"""create_app: the rooms of the service wired together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from service import problems
+from service.engine import Engine, Segmentation, Task
+from service.openapi import describe
+from service.release import installed_version
+from service.routes import operations, segment
+from service.runtime import Runtime
+from service.scheduler import Scheduler
+from service.security import Guard
+from service.settings import Settings, read_settings
+from service.telemetry import Observe, Telemetry
+
+DESCRIPTION = """\
+Show an object once, in a photograph with its mask, and get its mask in any other photograph.
+
+Errors are problem JSON (RFC 9457) with a stable `code`; [/docs/errors](/docs/errors) lists them.
+"""
+
+
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+    """The app; its lifespan loads the checkpoint (unless ``engine`` is given) and warms it.
+
+    Raises SettingsError; entering the lifespan raises CheckpointError, ConfigError or DeviceError.
+    """
+    settings = settings or read_settings()
+    telemetry = Telemetry()
+    app = FastAPI(
+        title="SG-One Service",
+        version=installed_version(),
+        summary="Few-shot segmentation as a service",
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        redoc_url=None,
+        lifespan=partial(_lifespan, settings, engine),
+    )
+    app.state.telemetry = telemetry
+    app.state.runtime = None
+    app.include_router(segment.router)
+    app.include_router(operations.router)
+    problems.install(app)
+    app.add_middleware(Guard, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(Observe, telemetry=telemetry)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings, engine: Engine | None, app: FastAPI) -> AsyncIterator[None]:
+    if engine is None:
+        engine = await asyncio.to_thread(Engine.load, settings)
+    scheduler: Scheduler[Task, Segmentation] = Scheduler(engine.run_batch, settings.max_queue)
+    with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
+        try:
+            await _warm_up(engine, scheduler)
+            app.state.runtime = Runtime(settings, engine, scheduler, workers)
+            _watch(app.state.telemetry, app.state.runtime)
+            yield
+        finally:
+            await scheduler.close()
+            app.state.runtime = None
+
+
+async def _warm_up(engine: Engine, scheduler: Scheduler[Task, Segmentation]) -> None:
+    for task in engine.warm_up_tasks():
+        with scheduler.admit() as place:
+            engine.restore(await scheduler.run(place, task))
+
+
+def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
+    telemetry.queue_depth.set_function(lambda: runtime.scheduler.waiting)
+    telemetry.device_memory.set_function(runtime.engine.device_memory_bytes)
+    description = operations.describe_instance(runtime)
+    telemetry.build.info(
+        {
+            "version": description.version,
+            "model": description.model,
+            "checkpoint_sha256": description.checkpoint_sha256,
+            "device": description.device,
+            "precision": description.precision,
+        }
+    )

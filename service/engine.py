@@ -1,0 +1,132 @@
+"""The network on its device: loading, preparing, warm-up and batches."""
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.episode import Photograph, Support
+from model.guidance import Fusion
+from model.predictor import (
+    PreparedQuery,
+    PreparedSupport,
+    Segmenter,
+    choose_device,
+    choose_precision,
+)
+from service.settings import Settings
+
+# Height and width, in quarters of the longest side: landscape and portrait.
+WARM_UP_SHAPES = ((3, 4), (4, 3))
+
+
+class Task(NamedTuple):
+    """What the network needs of one request; already at the network's size."""
+
+    supports: tuple[PreparedSupport, ...]
+    query: PreparedQuery
+    fusion: Fusion
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """(2, h, w) float32 logits on the CPU, the query's own (height, width), and the times taken."""
+
+    logits: Tensor
+    size: tuple[int, int]
+    encode_ms: float
+    segment_ms: float
+
+
+class Engine:
+    """A checkpoint on its device.
+
+    ``prepare`` and ``restore`` are for any thread, ``run_batch`` for one at a time.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        self.checkpoint = checkpoint
+        self.segmenter = Segmenter(checkpoint.network, checkpoint.transform, device, dtype)
+
+    @classmethod
+    def load(cls, settings: Settings) -> "Engine":
+        """Raises CheckpointError, ConfigError or DeviceError, each with one sentence."""
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        device = choose_device(settings.device)
+        dtype = choose_precision(settings.precision, device)
+        checkpoint = load_checkpoint(settings.checkpoint)
+        if settings.longest_side is not None:
+            transform = dataclasses.replace(
+                checkpoint.transform, longest_side=settings.longest_side
+            )
+            checkpoint = dataclasses.replace(checkpoint, transform=transform)
+        return cls(checkpoint, device, dtype)
+
+    @property
+    def device(self) -> str:
+        """The device's name: cpu, cuda, cuda:1."""
+        return str(self.segmenter.device)
+
+    @property
+    def precision(self) -> str:
+        """The precision's name: bfloat16 or float32."""
+        return str(self.segmenter.dtype).removeprefix("torch.")
+
+    def device_memory_bytes(self) -> int:
+        """Bytes that torch holds on the GPU; 0 on CPU, where the process's own memory tells."""
+        if self.segmenter.device.type != "cuda":
+            return 0
+        return torch.cuda.memory_allocated(self.segmenter.device)
+
+    def prepare(self, supports: Iterable[Support], query: Photograph, fusion: Fusion) -> Task:
+        """Resize to the network's size. An iterator of supports is held one shot at a time."""
+        prepared = tuple(self.segmenter.prepare_support(support) for support in supports)
+        return Task(prepared, self.segmenter.prepare_query(query), fusion)
+
+    def warm_up_tasks(self) -> Iterator[Task]:
+        """Real work, so that no request pays for the first kernels and allocations."""
+        side = self.segmenter.transform.longest_side
+        for height, width in WARM_UP_SHAPES:
+            photograph = np.zeros((side * height // 4, side * width // 4, 3), np.uint8)
+            support = Support(photograph, np.ones(photograph.shape[:2], np.bool_))
+            yield self.prepare([support], photograph, "average")
+
+    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation | Exception]:
+        """One result or one exception for each task: a bad one leaves its neighbours alone."""
+        return [self._attempt(task) for task in tasks]
+
+    def restore(self, segmentation: Segmentation) -> NDArray[np.float32]:
+        """(H, W) probability of the object at the query's own size."""
+        return self.segmenter.restore(segmentation.logits, segmentation.size)
+
+    def _attempt(self, task: Task) -> Segmentation | Exception:
+        try:
+            return self._run(task)
+        except Exception as error:
+            return error
+
+    def _run(self, task: Task) -> Segmentation:
+        started = self._now()
+        prototypes = self.segmenter.encode_support(task.supports)
+        encoded = self._now()
+        logits = self.segmenter.segment(task.query, prototypes, task.fusion)
+        return Segmentation(
+            logits,
+            task.query.size,
+            encode_ms=(encoded - started) * 1e3,
+            segment_ms=(self._now() - encoded) * 1e3,
+        )
+
+    def _now(self) -> float:
+        """Seconds; on CUDA once its work is done, so that a stage's time is its own."""
+        if self.segmenter.device.type == "cuda":
+            torch.cuda.synchronize(self.segmenter.device)
+        return time.perf_counter()

@@ -1,0 +1,267 @@
+"""The error tree of the service; every message is a sentence that says the fix.
+
+ServiceError                      with an HTTP status, a stable ``code`` and a ``title``
+├── RequestError                  422  the request's parts and options
+│   ├── MissingPartError               missing_part
+│   ├── DuplicatePartError             duplicate_part
+│   ├── UnexpectedPartError            unexpected_part
+│   ├── NotAFileError                  not_a_file
+│   ├── InvalidOptionError             invalid_option
+│   ├── SupportCountMismatchError      support_count_mismatch
+│   ├── TooManyShotsError              too_many_shots
+│   ├── TooManyPartsError              too_many_parts
+│   ├── InvalidRequestError            invalid_request
+│   ├── MalformedBodyError        400  malformed_body
+│   ├── UnsupportedMediaTypeError 415  unsupported_media_type
+│   └── PayloadTooLargeError      413  payload_too_large
+├── ImageError                    422  the content of one part
+│   ├── UndecodableImageError          undecodable_image
+│   ├── InvalidImageError              invalid_image
+│   ├── EmptyMaskError                 empty_mask
+│   ├── MaskSizeMismatchError          mask_size_mismatch
+│   └── TooManyPixelsError        413  too_many_pixels
+├── NotFoundError                 404  not_found
+│   └── MethodNotAllowedError     405  method_not_allowed
+├── QueueFullError                429  queue_full
+├── UnavailableError              503
+│   ├── NotReadyError                  not_ready
+│   └── ShuttingDownError              shutting_down
+├── ClientGoneError               499  client_gone
+└── InternalError                 500  internal_error
+
+SettingsError is no reply: it is a ModelError, one sentence and exit code 1 at start-up.
+"""
+
+from collections.abc import Iterator
+
+from model import errors as model_errors
+
+
+class SettingsError(model_errors.ModelError):
+    """A setting that is unknown or impossible; raised before the service starts."""
+
+
+class ServiceError(Exception):
+    """A reply other than success. ``field`` names the part at fault, arrays indexed."""
+
+    status = 500
+    code = ""
+    title = ""
+
+    def __init__(
+        self, message: str, *, field: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.headers = headers or {}
+
+
+class RequestError(ServiceError):
+    """The parts and options of a request."""
+
+    status = 422
+
+
+class MissingPartError(RequestError):
+    """A part that the endpoint needs is not in the form."""
+
+    code = "missing_part"
+    title = "A part is missing"
+
+
+class DuplicatePartError(RequestError):
+    """A part that may come once is in the form more than once."""
+
+    code = "duplicate_part"
+    title = "A part is sent more than once"
+
+
+class UnexpectedPartError(RequestError):
+    """A part that the endpoint does not know is in the form."""
+
+    code = "unexpected_part"
+    title = "A part is not known here"
+
+
+class NotAFileError(RequestError):
+    """A text field where a file is due, or a file where text is due."""
+
+    code = "not_a_file"
+    title = "A part is of the wrong kind"
+
+
+class InvalidOptionError(RequestError):
+    """An option with a value that it cannot take."""
+
+    code = "invalid_option"
+    title = "An option has an unknown value"
+
+
+class SupportCountMismatchError(RequestError):
+    """The numbers of support images and support masks differ."""
+
+    code = "support_count_mismatch"
+    title = "Support images and masks do not pair up"
+
+
+class TooManyShotsError(RequestError):
+    """More supports than the service is set to take (``max_shots``)."""
+
+    code = "too_many_shots"
+    title = "Too many supports"
+
+
+class TooManyPartsError(RequestError):
+    """More form parts than any request of this service can need."""
+
+    code = "too_many_parts"
+    title = "Too many parts"
+
+
+class InvalidRequestError(RequestError):
+    """A parameter of a request that does not fit its description."""
+
+    code = "invalid_request"
+    title = "The request does not fit its description"
+
+
+class MalformedBodyError(RequestError):
+    """A body that is not the multipart form that its header promises."""
+
+    status = 400
+    code = "malformed_body"
+    title = "The body is not a readable form"
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """A body that is no multipart form, or a part of a type that is not accepted."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "The type is not accepted"
+
+
+class PayloadTooLargeError(RequestError):
+    """A body of more bytes than the service is set to take (``max_upload_bytes``)."""
+
+    status = 413
+    code = "payload_too_large"
+    title = "The request has too many bytes"
+
+
+class ImageError(ServiceError):
+    """The content of one image or mask."""
+
+    status = 422
+
+
+class UndecodableImageError(ImageError):
+    """An image or mask that is empty, truncated or broken."""
+
+    code = "undecodable_image"
+    title = "An image cannot be decoded"
+
+
+class InvalidImageError(ImageError):
+    """An image or mask that decodes, but that the network cannot use."""
+
+    code = "invalid_image"
+    title = "An image cannot be used"
+
+
+class EmptyMaskError(ImageError):
+    """A support mask without a single object pixel."""
+
+    code = "empty_mask"
+    title = "A support mask is empty"
+
+
+class MaskSizeMismatchError(ImageError):
+    """A support mask of another size than its image."""
+
+    code = "mask_size_mismatch"
+    title = "A support mask has another size than its image"
+
+
+class TooManyPixelsError(ImageError):
+    """An image of more pixels than the service is set to take (``max_image_pixels``)."""
+
+    status = 413
+    code = "too_many_pixels"
+    title = "An image has too many pixels"
+
+
+class NotFoundError(ServiceError):
+    """A path that does not exist."""
+
+    status = 404
+    code = "not_found"
+    title = "The path does not exist"
+
+
+class MethodNotAllowedError(NotFoundError):
+    """A path that exists, asked with a method that it does not answer."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = "The path does not answer this method"
+
+
+class QueueFullError(ServiceError):
+    """As many requests as the service is set to hold (``max_queue``) are waiting."""
+
+    status = 429
+    code = "queue_full"
+    title = "The queue is full"
+
+
+class UnavailableError(ServiceError):
+    """The service cannot answer now."""
+
+    status = 503
+
+
+class NotReadyError(UnavailableError):
+    """The checkpoint is not loaded and warm, or the inference thread has ended."""
+
+    code = "not_ready"
+    title = "The service is not ready"
+
+
+class ShuttingDownError(UnavailableError):
+    """The service finishes what it has accepted and takes nothing new."""
+
+    code = "shutting_down"
+    title = "The service is shutting down"
+
+
+class ClientGoneError(ServiceError):
+    """The client closed the connection before its reply; seen in logs and metrics only."""
+
+    status = 499
+    code = "client_gone"
+    title = "The client has gone"
+
+
+class InternalError(ServiceError):
+    """A fault of the service; the log has it under the reply's request id."""
+
+    code = "internal_error"
+    title = "Internal error"
+
+
+def catalogue(root: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
+    """Every error that a reply can carry, in the order of the tree."""
+    for error in root.__subclasses__():
+        if error.code:
+            yield error
+        yield from catalogue(error)
+
+
+def unusable(error: model_errors.InputError, field: str) -> ImageError:
+    """The model's complaint about an image or mask, as the reply about the part that sent it."""
+    kinds: dict[type[model_errors.InputError], type[ImageError]] = {
+        model_errors.EmptyMaskError: EmptyMaskError,
+        model_errors.MaskSizeError: MaskSizeMismatchError,
+    }
+    return kinds.get(type(error), InvalidImageError)(str(error), field=field)

@@ -1,0 +1,59 @@
+"""The settings as flags of a command, and the command group that speaks in one sentence."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.errors import ModelError
+from service.errors import ServiceError
+
+
+class OneSentence(click.Group):
+    """Whatever a user can mend is one sentence on standard error and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (ModelError, ServiceError, OSError) as error:
+            raise click.ClickException(_sentence(error)) from error
+
+
+class SettingsCommand(click.Command):
+    """Has one flag for each setting; made when asked for, since pydantic takes its time."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The settings' flags and --help."""
+        return [*setting_flags(), *super().get_params(ctx)]
+
+
+@cache
+def setting_flags() -> tuple[click.Option, ...]:
+    """Every field of Settings as a flag; Settings itself checks the values."""
+    from service.settings import Settings
+
+    return tuple(_flag(name, field) for name, field in Settings.model_fields.items())
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case ServiceError(field=str(field)) if field not in str(error):
+            return f"{field}: {error}"
+        case OSError(strerror=str(reason), filename=str(name)):
+            return f"{name}: {reason}"
+    return str(error)
+
+
+def _flag(name: str, field: Any) -> click.Option:
+    from service.settings import flag_name, variable_name
+
+    help_text = f"{field.description}  [{variable_name(name)}; default: {_shown(field.default)}]"
+    return click.Option([flag_name(name), name], metavar="VALUE", help=help_text)
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, Path):
+        return f"{default.parent.name}/{default.name}"
+    return "unset" if default is None else str(default)

@@ -1,0 +1,98 @@
+"""Errors to replies: the one place where an exception becomes problem JSON (RFC 9457)."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
+
+from model.errors import InputError
+from service.errors import (
+    ClientGoneError,
+    InternalError,
+    InvalidImageError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    ServiceError,
+)
+from service.schemas import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def install(app: FastAPI) -> None:
+    """Answer every expected exception; the unexpected are caught and logged by telemetry."""
+    for kind in (ServiceError, HTTPException, RequestValidationError, InputError, ClientDisconnect):
+        app.add_exception_handler(kind, _handle)
+
+
+def problem_response(scope: Scope, error: Exception) -> Response:
+    """The reply to ``error``; what is not foreseen gets a generic text, never its own."""
+    known = _as_service_error(error)
+    scope["state"]["code"] = known.code
+    problem = Problem(
+        type=f"/docs/errors#{known.code}",
+        title=known.title,
+        status=known.status,
+        detail=str(known),
+        instance=quote(scope["path"]),
+        code=known.code,
+        field=known.field,
+        request_id=scope["state"]["request_id"],
+    )
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=known.status,
+        headers=known.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return problem_response(request.scope, error)
+
+
+def _as_service_error(error: Exception) -> ServiceError:
+    match error:
+        case ServiceError():
+            return error
+        case InputError():
+            return InvalidImageError(str(error))
+        case RequestValidationError():
+            first: dict[str, Any] = error.errors()[0]
+            return InvalidRequestError(
+                f"{_name(first['loc'])}: {first['msg']}", field=_name(first["loc"])
+            )
+        case HTTPException():
+            return _from_http(error)
+        case ClientDisconnect():
+            return ClientGoneError("the client closed the connection before its reply")
+    return InternalError(
+        "the service failed; try again, and report the request id if it fails again"
+    )
+
+
+def _from_http(error: HTTPException) -> ServiceError:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFoundError("there is nothing at this path; /docs lists the paths")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = headers.get("allow", headers.get("Allow", "another method"))
+        return MethodNotAllowedError(f"this path answers {allowed}; see /docs", headers=headers)
+    known = InvalidRequestError(str(error.detail), headers=headers)
+    known.status = error.status_code
+    return known
+
+
+def _name(location: tuple[str | int, ...]) -> str:
+    """``("body", "support_mask", 1)`` -> ``support_mask[1]``."""
+    head, *rest = location[1:] or location
+    return str(head) + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest
+    )

@@ -1,0 +1,88 @@
+"""For operators: alive, ready, what runs, how it fares, and what each error means."""
+
+from html import escape
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import HTMLResponse, Response
+
+from service.errors import catalogue
+from service.openapi import problem_responses
+from service.release import installed_version
+from service.runtime import Running, Runtime
+from service.schemas import Health, Info, Limits
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz", operation_id="health", summary="Is the process alive")
+async def health() -> Health:
+    """200 as long as the process answers."""
+    return Health(status="alive")
+
+
+@router.get(
+    "/readyz",
+    operation_id="readiness",
+    summary="Can it segment",
+    responses=problem_responses(503),
+)
+async def readiness(runtime: Running) -> Health:
+    """200 once the checkpoint is loaded and warm, 503 before and during shutdown."""
+    runtime.scheduler.check_ready()
+    return Health(status="ready")
+
+
+@router.get(
+    "/info",
+    operation_id="info",
+    summary="What runs here",
+    responses=problem_responses(503),
+)
+async def info(runtime: Running) -> Info:
+    """Model, checkpoint, device, precision, limits and version."""
+    return describe_instance(runtime)
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"description": "Metrics.", "content": {"text/plain": {}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Requests by route and status, stage latencies, queue depth, memory."""
+    return Response(request.app.state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/docs/errors", include_in_schema=False)
+async def errors() -> HTMLResponse:
+    """What the ``type`` of every problem points to."""
+    rows = "".join(
+        f'<dt id="{error.code}"><code>{error.code}</code> ({error.status}): {escape(error.title)}'
+        f"</dt><dd>{escape(error.__doc__ or '')}</dd>"
+        for error in catalogue()
+    )
+    return HTMLResponse(f"<!doctype html><title>Errors</title><h1>Errors</h1><dl>{rows}</dl>")
+
+
+def describe_instance(runtime: Runtime) -> Info:
+    """The reply of /info."""
+    engine, settings = runtime.engine, runtime.settings
+    return Info(
+        version=installed_version(),
+        model=engine.checkpoint.card.name,
+        architecture=engine.checkpoint.network.config.backbone,
+        checkpoint_sha256=engine.checkpoint.sha256,
+        classes_seen=list(engine.checkpoint.card.classes),
+        device=engine.device,
+        precision=engine.precision,
+        longest_side=engine.segmenter.transform.longest_side,
+        limits=Limits(
+            max_shots=settings.max_shots,
+            max_image_pixels=settings.max_image_pixels,
+            max_upload_bytes=settings.max_upload_bytes,
+            max_queue=settings.max_queue,
+        ),
+    )

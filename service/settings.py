@@ -1,0 +1,117 @@
+"""What an operator can set: each field is an SGONE_ variable and a flag of ``sgone serve``."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import SettingsError
+
+PREFIX = "SGONE_"
+SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
+# Above it Pillow warns of a decompression bomb, above twice it refuses: its own limit stays in
+# force, since changing it would change it for the whole process.
+PILLOW_MAX_PIXELS = 89_478_485
+
+
+class Settings(BaseSettings):
+    """Build it with ``read_settings``, which also refuses unknown SGONE_ variables."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    checkpoint: Annotated[Path, Field(description="Checkpoint file (safetensors).")] = (
+        SHIPPED_CHECKPOINT
+    )
+    device: Annotated[
+        str, Field(description="auto (CUDA where there is a GPU), cpu, cuda or cuda:N.")
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "bfloat16", "float32"],
+        Field(description="auto is bfloat16 where the hardware multiplies it, else float32."),
+    ] = "auto"
+    threads: Annotated[
+        int | None,
+        Field(ge=1, le=1024, description="Threads of one forward pass; torch chooses when unset."),
+    ] = None
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8000
+    longest_side: Annotated[
+        int | None,
+        Field(
+            ge=33,
+            le=4097,
+            description="Longest side in pixels fed to the network; the checkpoint's when unset.",
+        ),
+    ] = None
+    max_shots: Annotated[
+        int, Field(ge=1, le=1000, description="Supports that one request may hold.")
+    ] = 10
+    max_image_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=PILLOW_MAX_PIXELS,
+            description="Pixels (width x height) of one image, checked before decoding.",
+        ),
+    ] = 50_000_000
+    max_upload_bytes: Annotated[
+        int, Field(ge=1, description="Bytes of one request's body, checked while it arrives.")
+    ] = 64 * 1024 * 1024
+    max_queue: Annotated[
+        int,
+        Field(ge=1, description="Requests that may wait for the network; more are refused (429)."),
+    ] = 32
+    decode_threads: Annotated[
+        int, Field(ge=1, le=256, description="Threads that decode images and encode masks.")
+    ] = 4
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"],
+        Field(description="One line of text, or one JSON object, a record."),
+    ] = "text"
+
+
+def read_settings(**flags: Any) -> Settings:
+    """Flags beat the environment, which beats the defaults; a flag of None counts as not given.
+
+    Raises SettingsError for an unknown SGONE_ variable or a value out of its range.
+    """
+    known = {variable_name(name) for name in Settings.model_fields}
+    unknown = sorted(
+        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {', '.join(unknown)} in the environment; "
+            f"unset it, or choose of {', '.join(sorted(known))}"
+        )
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+
+
+def variable_name(field: str) -> str:
+    """``max_queue`` -> ``SGONE_MAX_QUEUE``."""
+    return PREFIX + field.upper()
+
+
+def flag_name(field: str) -> str:
+    """``max_queue`` -> ``--max-queue``."""
+    return "--" + field.replace("_", "-")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    return (
+        f"setting {name} is {first['input']!r}: {reason}; "
+        f"mend {variable_name(name)} or {flag_name(name)}"
+    )

@@ -1,0 +1,60 @@
+"""Fixtures that several test modules share."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import Card, save_checkpoint
+from model.network import SGOne
+from model.transforms import TransformConfig
+from networks import LONGEST_SIDE, build_decisive_network, build_tiny_network
+from service.app import create_app
+from service.engine import Engine
+from service.settings import Settings, read_settings
+
+with warnings.catch_warnings():
+    # Starlette deprecates httpx here; the client is the same with either.
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+# Tiny networks gain nothing from threads, and threads that spin beside a busy process cost seconds.
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny_network() -> SGOne:
+    """A small random network whose outputs depend on its inputs."""
+    return build_tiny_network()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network in a file, for inputs of at most LONGEST_SIDE pixels."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    card = Card("tiny", ("cat", "dog"), "noise", 0, {}, "2026-01-01", "none", "")
+    network = build_decisive_network()
+    save_checkpoint(path, network, TransformConfig(LONGEST_SIDE), card, torch.float32)
+    return path
+
+
+@pytest.fixture
+def settings(checkpoint: Path) -> Settings:
+    """The tiny checkpoint on the CPU in float32, all else as shipped."""
+    return read_settings(checkpoint=checkpoint, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="session")
+def engine(checkpoint: Path) -> Engine:
+    """The tiny checkpoint, loaded once."""
+    return Engine.load(read_settings(checkpoint=checkpoint, device="cpu", precision="float32"))
+
+
+@pytest.fixture
+def client(settings: Settings, engine: Engine) -> Iterator[TestClient]:
+    """A client of a running app; a fault of the service is a 500, as it is for users."""
+    app = create_app(settings, engine)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,31 @@
+"""The house keeps its order."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import model
+import service
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def test_both_packages_come_from_this_repository():
+    for package in (service, model):
+        assert Path(package.__file__).resolve().parent.parent == REPOSITORY
+
+
+def test_imports_go_down_only():
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    finished = subprocess.run(
+        [sys.executable, "-c", command], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_importing_the_network_touches_neither_device_nor_files():
+    code = "import sys, model.network, model.predictor; print('fastapi' in sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.strip() == "False"

@@ -1,0 +1,94 @@
+"""The engine gives what the Segmenter gives, one result or error a task."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from model.episode import Support
+from model.errors import CheckpointError, DeviceError
+from pictures import object_mask, photograph
+from service.engine import Engine, Segmentation, Task
+from service.settings import read_settings
+
+QUERY = photograph(37, 51, seed=1)
+
+
+def support(seed: int = 0) -> Support:
+    return Support(photograph(seed=seed), object_mask())
+
+
+def result(engine: Engine, task: Task) -> Segmentation:
+    (segmentation,) = engine.run_batch([task])
+    assert isinstance(segmentation, Segmentation)
+    return segmentation
+
+
+def test_a_task_gives_the_segmenters_probability_at_the_querys_size(engine: Engine) -> None:
+    supports = [support(1), support(2)]
+    task = engine.prepare(iter(supports), QUERY, "union")
+    probability = engine.restore(result(engine, task))
+    assert probability.shape == (37, 51)
+    assert_allclose(probability, engine.segmenter.predict(supports, QUERY, "union"), atol=1e-6)
+
+
+def test_results_come_in_the_order_of_their_tasks(engine: Engine) -> None:
+    tasks = [engine.prepare([support(seed)], QUERY, "average") for seed in range(3)]
+    batch = engine.run_batch(tasks)
+    for task, together in zip(tasks, batch, strict=True):
+        assert isinstance(together, Segmentation)
+        assert_allclose(together.logits, result(engine, task).logits, atol=1e-6)
+
+
+def test_a_task_that_fails_leaves_its_neighbours_alone(engine: Engine) -> None:
+    good = engine.prepare([support()], QUERY, "average")
+    bad = good._replace(query=good.query._replace(image=torch.zeros(5, 65, 65, dtype=torch.uint8)))
+    before, error, after = engine.run_batch([good, bad, good])
+    assert isinstance(error, RuntimeError)
+    assert isinstance(before, Segmentation)
+    assert isinstance(after, Segmentation)
+
+
+def test_the_times_of_both_passes_are_told(engine: Engine) -> None:
+    segmentation = result(engine, engine.prepare([support()], QUERY, "average"))
+    assert 0 < segmentation.encode_ms < 5000
+    assert 0 < segmentation.segment_ms < 5000
+
+
+def test_the_warm_up_runs_landscape_and_portrait(engine: Engine) -> None:
+    sizes = [result(engine, task).size for task in engine.warm_up_tasks()]
+    assert {height > width for height, width in sizes} == {True, False}
+
+
+def test_the_longest_side_of_the_settings_replaces_the_checkpoints(checkpoint: Path) -> None:
+    engine = Engine.load(read_settings(checkpoint=checkpoint, device="cpu", longest_side=129))
+    task = engine.prepare([support()], np.zeros((300, 200, 3), np.uint8), "average")
+    assert task.query.image.shape == (3, 129, 89)
+
+
+def test_the_device_and_precision_asked_for_are_used(checkpoint: Path) -> None:
+    engine = Engine.load(read_settings(checkpoint=checkpoint, device="cpu", precision="bfloat16"))
+    assert (engine.device, engine.precision) == ("cpu", "bfloat16")
+    assert engine.device_memory_bytes() == 0
+
+
+def test_threads_of_the_settings_reach_torch(checkpoint: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        Engine.load(read_settings(checkpoint=checkpoint, device="cpu", threads=before + 1))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_missing_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors does not exist"):
+        Engine.load(read_settings(checkpoint=tmp_path / "nowhere.safetensors", device="cpu"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(DeviceError, match="no CUDA GPU"):
+        Engine.load(read_settings(checkpoint=checkpoint, device="cuda"))

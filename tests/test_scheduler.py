@@ -1,0 +1,284 @@
+"""Admission, order, cancellation and the end of the queue before the inference thread."""
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from service.errors import NotReadyError, QueueFullError, ShuttingDownError
+from service.scheduler import Scheduler
+
+TIMEOUT = 5
+
+
+class Network:
+    """Stands for the network: doubles numbers, once its gate is open; remembers what it ran."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.running = threading.Event()
+        self.batches: list[list[int]] = []
+
+    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+        self.running.set()
+        assert self.gate.wait(TIMEOUT)
+        self.batches.append(list(items))
+        return [ValueError(f"{item} is odd") if item % 2 else item * 2 for item in items]
+
+
+def run(
+    test: Callable[[Scheduler[int, int], Network], Awaitable[None]],
+    max_queue: int = 8,
+    max_batch: int = 1,
+) -> None:
+    """Run a test against a scheduler whose network waits at a closed gate; then close it."""
+
+    async def body() -> None:
+        network = Network()
+        scheduler: Scheduler[int, int] = Scheduler(network, max_queue, max_batch)
+        try:
+            await asyncio.wait_for(test(scheduler, network), TIMEOUT)
+        finally:
+            network.gate.set()
+            await asyncio.wait_for(scheduler.close(), TIMEOUT)
+
+    asyncio.run(body())
+
+
+async def submit(scheduler: Scheduler[int, int], item: int) -> int:
+    with scheduler.admit() as place:
+        return await scheduler.run(place, item)
+
+
+async def fill(
+    scheduler: Scheduler[int, int], network: Network, *items: int
+) -> list[asyncio.Task[int]]:
+    """Submit items in order; the first is running and the others wait when this returns."""
+    tasks = [asyncio.create_task(submit(scheduler, items[0]))]
+    await asyncio.to_thread(network.running.wait, TIMEOUT)
+    for item in items[1:]:
+        tasks.append(asyncio.create_task(submit(scheduler, item)))
+        await asyncio.sleep(0)
+    return tasks
+
+
+def test_an_item_gets_its_result() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        network.gate.set()
+        assert await submit(scheduler, 4) == 8
+
+    run(test)
+
+
+def test_items_run_first_come_first_served() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 2, 8, 4, 6)
+        network.gate.set()
+        assert await asyncio.gather(*tasks) == [4, 16, 8, 12]
+        assert network.batches == [[2], [8], [4], [6]]
+
+    run(test)
+
+
+def test_a_batch_takes_what_waits_anyway_up_to_its_limit() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 2, 4, 6, 8, 10, 12)
+        network.gate.set()
+        await asyncio.gather(*tasks)
+        assert network.batches == [[2], [4, 6, 8], [10, 12]]
+
+    run(test, max_batch=3)
+
+
+def test_a_bad_item_fails_alone_in_its_batch() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 2, 4, 5, 6)
+        network.gate.set()
+        _, before, bad, after = await asyncio.gather(*tasks, return_exceptions=True)
+        assert (before, after) == (8, 12)
+        assert isinstance(bad, ValueError)
+
+    run(test, max_batch=3)
+
+
+def test_an_exception_of_a_whole_batch_reaches_its_items_and_the_thread_goes_on() -> None:
+    async def body() -> None:
+        def fail(items: Sequence[int]) -> list[int | Exception]:
+            raise MemoryError("no room")
+
+        scheduler: Scheduler[int, int] = Scheduler(fail, max_queue=8)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                await asyncio.wait_for(submit(scheduler, 2), TIMEOUT)
+        await scheduler.close()
+
+    asyncio.run(body())
+
+
+def test_beyond_the_limit_of_waiting_items_admission_is_refused() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 2, 4, 6)
+        with pytest.raises(QueueFullError) as caught:
+            await submit(scheduler, 8)
+        assert int(caught.value.headers["Retry-After"]) >= 1
+        network.gate.set()
+        assert await asyncio.gather(*tasks) == [4, 8, 12]
+        assert await submit(scheduler, 8) == 16
+
+    run(test, max_queue=2)
+
+
+def test_an_item_that_is_still_being_decoded_holds_its_place() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        with scheduler.admit(), scheduler.admit(), pytest.raises(QueueFullError):
+            await submit(scheduler, 2)
+        assert scheduler.waiting == 0
+
+    run(test, max_queue=2)
+
+
+def test_retry_after_follows_the_measured_rate() -> None:
+    async def body() -> None:
+        gate = threading.Event()
+
+        def slow(items: Sequence[int]) -> list[int | Exception]:
+            time.sleep(0.4)
+            gate.wait(TIMEOUT)
+            return list(items)
+
+        gate.set()
+        scheduler: Scheduler[int, int] = Scheduler(slow, max_queue=6)
+        await submit(scheduler, 0)
+        gate.clear()
+        tasks = [asyncio.create_task(submit(scheduler, item)) for item in range(6)]
+        await asyncio.sleep(0.05)
+        tasks.append(asyncio.create_task(submit(scheduler, 7)))
+        await asyncio.sleep(0.05)
+        with pytest.raises(QueueFullError) as caught:
+            await submit(scheduler, 8)
+        for task in tasks:
+            task.cancel()
+        gate.set()
+        await scheduler.close()
+        # Six items at 0.4 s wait in front of it.
+        assert caught.value.headers["Retry-After"] == "3"
+
+    asyncio.run(body())
+
+
+def test_a_cancelled_item_is_never_computed_and_gives_up_its_place() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        first, second, third = await fill(scheduler, network, 2, 4, 6)
+        second.cancel()
+        await asyncio.wait([second])
+        assert scheduler.waiting == 1
+        network.gate.set()
+        assert await asyncio.gather(first, third) == [4, 12]
+        assert network.batches == [[2], [6]]
+
+    run(test)
+
+
+def test_a_cancelled_item_is_let_go_at_once() -> None:
+    class Pixels:
+        """What an item holds."""
+
+    async def test(scheduler: Scheduler[Any, int], network: Network) -> None:
+        (first,) = await fill(scheduler, network, 2)
+        pixels = Pixels()
+        held = weakref.ref(pixels)
+        waiting = asyncio.create_task(submit(scheduler, pixels))
+        del pixels
+        await asyncio.sleep(0)
+        assert held() is not None
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        del waiting
+        gc.collect()
+        assert held() is None
+        network.gate.set()
+        await first
+
+    run(test)
+
+
+def test_an_item_cancelled_while_it_runs_does_not_disturb_the_next() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        first, second = await fill(scheduler, network, 2, 4)
+        first.cancel()
+        await asyncio.wait([first])
+        network.gate.set()
+        assert await second == 8
+
+    run(test)
+
+
+def test_closing_finishes_what_is_admitted_and_refuses_the_rest() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 2, 4)
+        closing = asyncio.create_task(scheduler.close())
+        await asyncio.sleep(0)
+        with pytest.raises(ShuttingDownError):
+            await submit(scheduler, 6)
+        network.gate.set()
+        assert await asyncio.gather(*tasks) == [4, 8]
+        await closing
+        assert network.batches == [[2], [4]]
+
+    run(test)
+
+
+def test_an_item_admitted_before_closing_still_runs() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        network.gate.set()
+        with scheduler.admit() as place:
+            closing = asyncio.create_task(scheduler.close())
+            await asyncio.sleep(0.05)
+            assert await scheduler.run(place, 2) == 4
+        await closing
+
+    run(test)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_an_inference_thread_that_has_ended() -> None:
+    class EndOfThreadError(BaseException):
+        pass
+
+    async def body() -> None:
+        gate = threading.Event()
+
+        def end(items: Sequence[int]) -> list[int | Exception]:
+            gate.wait(TIMEOUT)
+            raise EndOfThreadError
+
+        scheduler: Scheduler[int, int] = Scheduler(end, max_queue=8)
+        tasks = [asyncio.create_task(submit(scheduler, item)) for item in range(3)]
+        await asyncio.sleep(0.05)
+        gate.set()
+        done, pending = await asyncio.wait(tasks, timeout=TIMEOUT)
+        assert not pending
+        assert all(task.exception() for task in done)
+        with pytest.raises(NotReadyError):
+            scheduler.check_ready()
+        await scheduler.close()
+
+    asyncio.run(body())
+
+
+def test_the_time_in_the_queue_is_measured() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        (first,) = await fill(scheduler, network, 2)
+        with scheduler.admit() as place:
+            waiting = asyncio.create_task(scheduler.run(place, 4))
+            await asyncio.sleep(0.1)
+            network.gate.set()
+            await asyncio.gather(first, waiting)
+        assert 0.1 <= place.queue_seconds < 2
+
+    run(test)
