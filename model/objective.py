@@ -19,9 +19,16 @@ class EpisodeLoss(nn.Module):
     learns, and the features of a FeatureStore where it does not.
     """
 
-    def __init__(self, network: SGOne, transform: TransformConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: SGOne,
+        transform: TransformConfig,
+        device: torch.device,
+        object_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.network, self.transform, self.device = network, transform, device
+        self.class_weights = torch.tensor([1.0, object_weight], device=device)
 
     def forward(self, batch: EpisodeBatch | FeatureBatch) -> Tensor:
         """-> the mean loss over all labelled pixels of the batch."""
@@ -30,7 +37,9 @@ class EpisodeLoss(nn.Module):
         height, width = batch.query_labels.shape[-2:]
         prototypes = self.network.pool_support(batch.supports, batch.support_masks)
         logits = self.network.segment_features(batch.query, (height, width), prototypes)
-        return F.cross_entropy(logits, batch.query_labels.long(), ignore_index=VOID)
+        return F.cross_entropy(
+            logits, batch.query_labels.long(), weight=self.class_weights, ignore_index=VOID
+        )
 
     def _encode(self, batch: EpisodeBatch) -> FeatureBatch:
         images, query, masks, labels = (

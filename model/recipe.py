@@ -39,7 +39,9 @@ class Optimiser:
     """AdamW or SGD; the rate falls as (1 - step/steps)^power.
 
     ``averaging`` is the decay of the exponential mean of the weights, which is what is judged and
-    kept; 0 keeps the weights themselves.
+    kept; 0 keeps the weights themselves. ``object_weight`` is the weight of object pixels in the
+    cross-entropy, against 1 of the background's (the paper: 1). IoU wants an unsure pixel marked
+    where cross-entropy leaves it out.
     """
 
     kind: Literal["adamw", "sgd"] = "adamw"
@@ -48,6 +50,7 @@ class Optimiser:
     momentum: float = 0.9
     power: float = 0.9
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    object_weight: PositiveFloat = 1.0
 
 
 @dataclass(frozen=True, config=_FORBID)

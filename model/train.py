@@ -107,7 +107,12 @@ class Run:
         if resume and state.is_file():
             self.progress = load_progress(state, modules, self.optimiser, identity)
         schedule, progress = self.recipe.schedule, self.progress
-        loss: nn.Module = EpisodeLoss(self.network, self.recipe.transform, self.place.device)
+        loss: nn.Module = EpisodeLoss(
+            self.network,
+            self.recipe.transform,
+            self.place.device,
+            self.recipe.optimiser.object_weight,
+        )
         if self.place.world > 1:
             loss = DistributedDataParallel(loss)
         held_out = self._validation_store()
