@@ -63,25 +63,13 @@ def main(
     settings = Protocol(loaded.transform.longest_side, shots, fusion, episodes)
     place = choose_device(device)
     dtype = choose_precision(precision, place)
-    network = loaded.network.eval().to(device=place, dtype=dtype)
-    network = network.to(memory_format=torch.channels_last)
-    store = FeatureStore(
-        loaded.network.backbone,
-        ViewLoader(dataset, settings.side),
-        loaded.transform,
-        place,
-        dtype,
-    )
-    scores = [
-        score_episodes(
-            network,
-            store,
-            draw_episodes(dataset, class_ids, settings, seed),
-            fusion,
-            f"seed {seed}",
-        )
-        for seed in seeds
-    ]
+    network = loaded.network.eval().to(place, dtype).to(memory_format=torch.channels_last)
+    loader = ViewLoader(dataset, settings.side)
+    store = FeatureStore(network.backbone, loader, loaded.transform, place, dtype)
+    scores = []
+    for seed in seeds:
+        drawn = draw_episodes(dataset, class_ids, settings, seed)
+        scores.append(score_episodes(network, store, drawn, fusion, f"seed {seed}"))
     report = {
         "checkpoint": checkpoint.name,
         "sha256": loaded.sha256,

@@ -17,7 +17,8 @@ def masked_average_pooling(
 
     The paper resizes the features to the mask's size and averages over the object. Resizing is
     linear, so the mask goes through the transpose of that resize instead: one channel, not C.
-    Every mask must hold an object pixel (Support guarantees it); float32 whatever the features are.
+    An empty mask, which Support refuses but resized labels can hold, gives a zero prototype and so
+    no guidance. float32 whatever the features are.
     """
     height, width = masks.shape[-2:]
     rows = _resize_matrix(features.shape[-2], height, align_corners, features.device)
@@ -25,7 +26,7 @@ def masked_average_pooling(
     masks = masks.float()
     weights = torch.einsum("hy,byx,wx->bhw", rows, masks, columns)
     totals = torch.einsum("bchw,bhw->bc", features.float(), weights)
-    return totals / masks.sum(dim=(1, 2))[:, None]
+    return totals / masks.sum(dim=(1, 2)).clamp(min=1e-12)[:, None]
 
 
 def _resize_matrix(cells: int, pixels: int, align_corners: bool, device: torch.device) -> Tensor:

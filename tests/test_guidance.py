@@ -45,6 +45,16 @@ def test_an_object_of_one_feature_cell_gives_that_cells_features():
     assert torch.allclose(masked_average_pooling(features, masks)[0], features[0, :, 2, 3])
 
 
+def test_an_empty_mask_gives_no_guidance_and_harms_no_neighbour():
+    features, masks = torch.randn(2, 8, 5, 5), torch.zeros(2, 40, 40)
+    masks[1, 8:16] = 1
+    prototypes = masked_average_pooling(features, masks)
+    assert torch.equal(prototypes[0], torch.zeros(8))
+    guidance = guidance_map(features, prototypes[:, None])
+    assert torch.equal(guidance[0], torch.zeros(1, 5, 5))
+    assert guidance[1].abs().min() > 0
+
+
 def test_pooling_lets_gradients_reach_the_features():
     features = torch.randn(1, 4, 6, 6, requires_grad=True)
     masked_average_pooling(features, torch.ones(1, 48, 48)).sum().backward()
