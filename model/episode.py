@@ -1,4 +1,4 @@
-"""What a few-shot task is made of: supports, a query, and an episode of both."""
+"""What a few-shot task is made of: photographs, object masks, and supports that hold both."""
 
 from dataclasses import dataclass
 
@@ -44,16 +44,6 @@ class Support:
                 "mask has no object pixel; paint the object with non-zero values "
                 "(palette and 0/1 masks), above half (grey) or opaque (alpha)"
             )
-
-
-@dataclass(frozen=True)
-class Episode:
-    """K supports of one class, a query (H, W, 3) uint8 RGB and its label (H, W) in {0, 1, VOID}."""
-
-    class_id: int
-    supports: tuple[Support, ...]
-    query: Photograph
-    label: NDArray[np.uint8]
 
 
 def check_photograph(image: Photograph) -> None:

@@ -69,7 +69,7 @@ def main(
     scores = []
     for seed in seeds:
         drawn = draw_episodes(dataset, class_ids, settings, seed)
-        scores.append(score_episodes(network, store, drawn, fusion, f"seed {seed}"))
+        scores.append(score_episodes(network, store, drawn, settings.fusion, f"seed {seed}"))
     report = {
         "checkpoint": checkpoint.name,
         "sha256": loaded.sha256,

@@ -115,7 +115,8 @@ class Run:
         )
         if self.place.world > 1:
             loss = DistributedDataParallel(loss)
-        held_out = self._validation_store()
+        # A backbone that learns gives other features each time: its store is made anew.
+        held_out = self._validation_store() if self.recipe.freeze_backbone else None
         bar = tqdm(
             total=schedule.steps,
             initial=progress.step,
@@ -129,7 +130,7 @@ class Run:
             bar.update()
             if progress.step % schedule.evaluate_every and progress.step < schedule.steps:
                 continue
-            self._evaluate(held_out)
+            self._evaluate(held_out or self._validation_store())
             if self.place.rank == 0:
                 draw_curves(progress, self.folder / "curves.png")
                 save_progress(state, modules, self.optimiser, progress, identity)
@@ -181,8 +182,6 @@ class Run:
         Without held-out classes the latest checkpoint is kept.
         """
         progress, scores = self.progress, None
-        if not self.recipe.freeze_backbone:
-            store = self._validation_store()
         if self.split.validation_classes:
             scores = self._score(store)
             progress.validation.append((progress.step, scores.miou))

@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from model.backbone import STRIDE
-from model.episode import VOID, ObjectMask, Photograph
+from model.episode import ObjectMask, Photograph
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -116,4 +116,4 @@ def square(image: Photograph, label: NDArray[np.uint8], side: int) -> tuple[Tens
 
 def object_weights(label: Tensor) -> Tensor:
     """(..., H, W) labels in {0, 1, VOID} -> float32 support mask; void does not count as object."""
-    return ((label == 1) & (label != VOID)).float()
+    return (label == 1).float()
