@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,38 +13,62 @@ from model.episode import Photograph
 from model.errors import DatasetError
 from model.pixels import photograph_pixels
 
+Subset = Literal["train", "val"]
+"""Which of a data set's own lists is read where none is named."""
+
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph, its annotation file, and the ids of the classes in it."""
+    """One photograph, the file that annotates it, and the ids of the classes in it.
+
+    Episodes ask for ``class_ids`` only. ``others`` are seen in it as well, but not asked for: a
+    class that its list leaves out, or that is there only as a crowd.
+    """
 
     image: Path
     annotation: Path
     class_ids: frozenset[int]
+    others: frozenset[int] = frozenset()
 
 
 class LabelReader(Protocol):
-    """Turns an annotation into the label of one class."""
+    """Turns a sample's annotation into the label of one class."""
 
-    def __call__(self, annotation: Path, class_id: int) -> NDArray[np.uint8]:
+    def __call__(self, sample: Sample, class_id: int) -> NDArray[np.uint8]:
         """-> (H, W) in {0, 1, VOID}."""
 
 
 @dataclass(frozen=True)
 class SegmentationDataset:
-    """Samples in a fixed order. Class ids index ``classes``; ids without samples are allowed."""
+    """Samples in a fixed order. Class ids index ``classes``; ids without samples are allowed.
+
+    ``folds`` are the test classes of each fold, where the data set is a benchmark that has folds.
+    """
 
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
     read_label: LabelReader
+    folds: tuple[tuple[int, ...], ...] = ()
+
+    def fold(self, fold: int) -> tuple[int, ...]:
+        """The class ids that a fold tests on; all others train. DatasetError if there is none."""
+        if not self.folds:
+            raise DatasetError("this data set has no folds; leave the fold out, or name classes")
+        if not 0 <= fold < len(self.folds):
+            raise DatasetError(f"there is no fold {fold}; choose 0 to {len(self.folds) - 1}")
+        return self.folds[fold]
 
     def members(self, class_id: int) -> list[int]:
-        """Indices of the samples that hold the class, in order."""
+        """Indices of the samples that episodes of the class are drawn from, in order."""
         return [index for index, sample in enumerate(self.samples) if class_id in sample.class_ids]
 
     def without(self, class_ids: Collection[int]) -> Self:
-        """The data set without every sample that holds one of the classes."""
-        kept = tuple(sample for sample in self.samples if sample.class_ids.isdisjoint(class_ids))
+        """The data set without every sample in which one of the classes is seen."""
+        kept = tuple(
+            sample
+            for sample in self.samples
+            if (sample.class_ids | sample.others).isdisjoint(class_ids)
+        )
         return replace(self, samples=kept)
 
     def ids(self, names: Sequence[str]) -> tuple[int, ...]:
@@ -58,13 +82,35 @@ class SegmentationDataset:
         """-> (H, W, 3) uint8 RGB and the class's (H, W) label in {0, 1, VOID}."""
         sample = self.samples[index]
         image = photograph_pixels(open_image(sample.image))
-        label = self.read_label(sample.annotation, class_id)
+        label = self.read_label(sample, class_id)
         if image.shape[:2] != label.shape:
             raise DatasetError(
-                f"{sample.annotation} is {label.shape[1]}x{label.shape[0]}, its image "
-                f"{sample.image} is {image.shape[1]}x{image.shape[0]}; they must be of one size"
+                f"{sample.image} is {image.shape[1]}x{image.shape[0]}, its mask in "
+                f"{sample.annotation} is {label.shape[1]}x{label.shape[0]}; "
+                "they must be of one size"
             )
         return image, label
+
+
+def join(first: SegmentationDataset, second: SegmentationDataset) -> SegmentationDataset:
+    """Both, one behind the other: the second's class ids follow the first's, whose folds stay."""
+    offset = len(first.classes)
+
+    def shift(class_ids: frozenset[int], by: int) -> frozenset[int]:
+        return frozenset(class_id + by for class_id in class_ids)
+
+    def moved(sample: Sample, by: int) -> Sample:
+        return replace(
+            sample, class_ids=shift(sample.class_ids, by), others=shift(sample.others, by)
+        )
+
+    def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
+        if class_id < offset:
+            return first.read_label(sample, class_id)
+        return second.read_label(moved(sample, -offset), class_id - offset)
+
+    samples = (*first.samples, *(moved(sample, offset) for sample in second.samples))
+    return SegmentationDataset(first.classes + second.classes, samples, read_label, first.folds)
 
 
 def open_image(path: Path) -> Image.Image:
@@ -77,3 +123,14 @@ def open_image(path: Path) -> Image.Image:
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise DatasetError(f"{path} cannot be decoded ({error})") from error
     return image
+
+
+def read_lines(list_file: Path) -> list[str]:
+    """The lines of a list, stripped, without the empty ones; DatasetError names the file."""
+    try:
+        lines = list_file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DatasetError(f"{list_file} is missing") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{list_file} is no text file ({error})") from error
+    return [line.strip() for line in lines if line.strip()]

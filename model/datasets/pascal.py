@@ -1,11 +1,14 @@
-"""PASCAL VOC layout and the four folds of PASCAL-5i (SG-One Table 1)."""
+"""PASCAL VOC 2012, with SBD's masks or without, and the four folds of PASCAL-5i."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.datasets.listing import Sample, SegmentationDataset, open_image
+from model.datasets.listing import Sample, SegmentationDataset, Subset, open_image, read_lines
 from model.episode import VOID
 from model.errors import DatasetError
 
@@ -17,45 +20,85 @@ CLASSES = (
     "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )
 # fmt: on
-FOLDS = 4
+PASCAL_5I = tuple(tuple(range(5 * fold, 5 * fold + 5)) for fold in range(4))
+"""Test classes of each fold (Shaban et al. 2017; SG-One Table 1)."""
+
+_NAMED = re.compile(r"(?P<id>((?!__)[^\s/])+)(__(?P<index>0?[1-9]|1\d|20))?")
+_PAIRED = re.compile(r"/?(?P<image>\S+\.jpg)\s+/?(?P<mask>\S+\.png)")
 
 
-def fold_classes(fold: int) -> tuple[int, ...]:
-    """The five class ids (from 0) that fold 0 to 3 tests on; the other fifteen train."""
-    if not 0 <= fold < FOLDS:
-        raise DatasetError(f"fold is {fold}; PASCAL-5i has folds 0 to 3")
-    return tuple(range(5 * fold, 5 * fold + 5))
+class Entry(NamedTuple):
+    """A line of a list: the files, and the one class it is listed for, or all in its mask."""
+
+    image: Path
+    annotation: Path
+    class_ids: frozenset[int]
 
 
 def pascal_voc(root: Path, list_file: Path) -> SegmentationDataset:
-    """``JPEGImages/ID.jpg`` and ``SegmentationClass/ID.png`` (indices 1 to 20, void 255).
+    """``JPEGImages/ID.jpg`` and the list's masks (indices 1 to 20, void 255).
 
-    ``list_file`` holds one ID a line. Every mask is read once, to know its classes.
+    A line of the list is ``ID``; or ``ID__CC``, which asks for class CC (01 to 20) alone (HSNet);
+    or ``JPEGImages/ID.jpg SegmentationClassAug/ID.png`` (OSLSM, PFENet). Where it names no mask,
+    that is ``SegmentationClassAug/ID.png`` if there is such a folder, else ``SegmentationClass``'s.
+    Every mask is read once, to know its classes. DatasetError names the line or file at fault.
     """
-    if not list_file.is_file():
-        raise DatasetError(f"{list_file} is missing; give a file with one image id a line")
-    samples = []
-    for name in list_file.read_text().split():
-        annotation = root / "SegmentationClass" / f"{name}.png"
-        present = np.bincount(_indices(annotation).ravel(), minlength=256).nonzero()[0]
-        class_ids = frozenset(int(index) - 1 for index in present if index not in (0, VOID))
-        samples.append(Sample(root / "JPEGImages" / f"{name}.jpg", annotation, class_ids))
-    return SegmentationDataset(CLASSES, tuple(samples), read_label)
+    listed: dict[tuple[Path, Path], frozenset[int]] = {}
+    for line in read_lines(list_file):
+        image, annotation, class_ids = _entry(root, list_file, line)
+        listed[image, annotation] = listed.get((image, annotation), frozenset()) | class_ids
+    with ThreadPoolExecutor() as pool:
+        samples = pool.map(_sample, (Entry(*files, ids) for files, ids in listed.items()))
+        return SegmentationDataset(CLASSES, tuple(samples), read_label, PASCAL_5I)
 
 
-def read_label(annotation: Path, class_id: int) -> NDArray[np.uint8]:
+def default_list(root: Path, subset: Subset) -> Path:
+    """``lists/`` where there is one, else VOC's own ``ImageSets/Segmentation/``."""
+    candidates = [root / folder / f"{subset}.txt" for folder in ("lists", "ImageSets/Segmentation")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DatasetError(f"{' and '.join(map(str, candidates))} are missing; name a list of images")
+
+
+def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
     """The class's pixels 1, void VOID, all other classes and the background 0."""
-    indices = _indices(annotation)
+    indices = np.array(open_image(sample.annotation))
     label: NDArray[np.uint8] = (indices == class_id + 1).astype(np.uint8)
     label[indices == VOID] = VOID
     return label
 
 
-def _indices(annotation: Path) -> NDArray[np.uint8]:
+def _entry(root: Path, list_file: Path, line: str) -> Entry:
+    if paired := _PAIRED.fullmatch(line):
+        return Entry(root / paired["image"], root / paired["mask"], frozenset())
+    named = _NAMED.fullmatch(line)
+    if not named:
+        raise DatasetError(
+            f"{list_file} has the line {line!r}; a line is ID, ID__CC (CC from 01 to 20) "
+            "or JPEGImages/ID.jpg SegmentationClassAug/ID.png"
+        )
+    augmented = root / "SegmentationClassAug"
+    masks = augmented if augmented.is_dir() else root / "SegmentationClass"
+    class_ids = frozenset({int(named["index"]) - 1} if named["index"] else ())
+    name = named["id"]
+    return Entry(root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png", class_ids)
+
+
+def _sample(entry: Entry) -> Sample:
+    present = _present(entry.annotation)
+    if absent := entry.class_ids - present:
+        names = ", ".join(CLASSES[class_id] for class_id in sorted(absent))
+        raise DatasetError(f"{entry.annotation} holds no {names}, which its list asks for")
+    class_ids = entry.class_ids or present
+    return Sample(entry.image, entry.annotation, class_ids, present - class_ids)
+
+
+def _present(annotation: Path) -> frozenset[int]:
     image = open_image(annotation)
-    indices: NDArray[np.uint8] = np.array(image)
-    if image.mode not in ("P", "L") or np.any((indices > len(CLASSES)) & (indices != VOID)):
+    counts = image.histogram() if image.mode in ("P", "L") else ()
+    if not counts or any(counts[len(CLASSES) + 1 : VOID]):
         raise DatasetError(
             f"{annotation} is no VOC class mask; it must be an indexed PNG with 0 to 20 and 255"
         )
-    return indices
+    return frozenset(class_id for class_id in range(len(CLASSES)) if counts[class_id + 1])

@@ -1,0 +1,252 @@
+"""Data sets on disk: layouts, lists, labels, folds, and what is said of broken files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.datasets.folder import image_folder
+from model.datasets.layouts import open_dataset
+from model.datasets.listing import join
+from model.datasets.pascal import CLASSES, pascal_voc
+from model.episode import VOID
+from model.errors import DatasetError
+from model.recipe import Data, split
+from trees import (
+    HEIGHT,
+    IGNORE_PYCOCOTOOLS,
+    WIDTH,
+    write_coco,
+    write_folder,
+    write_list,
+    write_mask,
+    write_photograph,
+    write_voc,
+)
+
+
+@pytest.fixture
+def voc(tmp_path):
+    return write_voc(tmp_path)
+
+
+@pytest.fixture
+def dataset(voc):
+    return pascal_voc(voc, voc / "lists" / "train.txt")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path)
+
+
+def test_pascals_folds_are_five_classes_each_in_vocs_order(dataset):
+    assert [CLASSES[i] for i in dataset.fold(1)] == ["bus", "car", "cat", "chair", "cow"]
+    assert sorted(sum((dataset.fold(fold) for fold in range(4)), ())) == list(range(20))
+
+
+@pytest.mark.parametrize("fold", [-1, 4])
+def test_a_fold_that_is_not_there_says_which_are(dataset, fold):
+    with pytest.raises(DatasetError, match=rf"no fold {fold}; choose 0 to 3"):
+        dataset.fold(fold)
+
+
+def test_voc_knows_which_images_hold_a_class(dataset):
+    assert dataset.members(0) == [0, 1, 2, 3]
+    assert dataset.members(1) == [2, 3, 4, 5]
+    assert dataset.members(2) == []
+
+
+def test_images_with_an_excluded_class_are_left_out_even_if_they_hold_others(dataset):
+    assert len(dataset.without({1}).samples) == 2
+    assert dataset.without({1}).members(0) == [0, 1]
+
+
+def test_a_voc_label_has_the_class_the_rest_and_void(dataset):
+    image, label = dataset.load(2, 1)
+    assert image.shape == (60, 80, 3)
+    assert (label[40, 50], label[10, 10], label[0, 0]) == (1, 0, VOID)
+
+
+def test_a_missing_photograph_is_named(voc, dataset):
+    (voc / "JPEGImages" / "3.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"3\.jpg is missing"):
+        dataset.load(3, 0)
+
+
+def test_a_broken_photograph_is_named(voc, dataset):
+    path = voc / "JPEGImages" / "3.jpg"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DatasetError, match=r"3\.jpg cannot be decoded"):
+        dataset.load(3, 0)
+
+
+def test_an_image_and_mask_of_different_sizes_are_refused(voc, dataset):
+    write_photograph(voc / "JPEGImages" / "3.jpg", size=(50, 80))
+    with pytest.raises(DatasetError, match=r"3\.jpg is 80x50, its mask in .*3\.png is 80x60"):
+        dataset.load(3, 0)
+
+
+def test_a_missing_mask_is_named(voc):
+    (voc / "SegmentationClass" / "3.png").unlink()
+    with pytest.raises(DatasetError, match=r"SegmentationClass/3\.png is missing"):
+        pascal_voc(voc, voc / "lists" / "train.txt")
+
+
+@pytest.mark.parametrize(
+    "mask", [np.full((60, 80), 21, np.uint8), np.zeros((60, 80, 3), np.uint8)], ids=["21", "colour"]
+)
+def test_a_mask_that_is_not_vocs_is_refused(voc, mask):
+    write_mask(voc / "SegmentationClass" / "3.png", mask)
+    with pytest.raises(DatasetError, match=r"3\.png is no VOC class mask"):
+        pascal_voc(voc, voc / "lists" / "train.txt")
+
+
+def test_a_palette_mask_is_read_by_its_indices(voc, dataset):
+    path = voc / "SegmentationClass" / "2.png"
+    image = Image.open(path).convert("P")
+    image.putpalette(list(range(255, -1, -1)) * 3)
+    image.save(path)
+    again = pascal_voc(voc, voc / "lists" / "train.txt")
+    assert again.samples == dataset.samples
+    assert again.load(2, 1)[1][40, 50] == 1
+
+
+def test_a_missing_list_is_named(voc):
+    with pytest.raises(DatasetError, match=r"other\.txt is missing"):
+        open_dataset(voc, voc / "other.txt")
+
+
+def test_sbds_masks_come_before_vocs_own(voc):
+    write_mask(voc / "SegmentationClassAug" / "0.png", np.full((60, 80), 5, np.uint8))
+    dataset = pascal_voc(voc, write_list(voc / "list.txt", ["0"]))
+    assert dataset.samples[0].class_ids == {4}
+
+
+def test_hsnets_lists_ask_for_one_class_of_an_image_that_shows_two(voc):
+    dataset = pascal_voc(voc, write_list(voc / "list.txt", ["2__01", "3__01", "3__02", "4__02"]))
+    assert len(dataset.samples) == 3
+    assert dataset.members(0) == [0, 1]
+    assert dataset.members(1) == [1, 2]
+    assert [sample.image.stem for sample in dataset.without({1}).samples] == []
+
+
+def test_a_class_that_is_not_in_the_mask_cannot_be_asked_for(voc):
+    with pytest.raises(DatasetError, match=r"0\.png holds no bird, which its list asks for"):
+        pascal_voc(voc, write_list(voc / "list.txt", ["0__03"]))
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_oslsms_lists_name_image_and_mask(voc, slash):
+    line = f"{slash}JPEGImages/2.jpg {slash}SegmentationClass/2.png"
+    dataset = pascal_voc(voc, write_list(voc / "list.txt", [line]))
+    assert dataset.samples[0].class_ids == {0, 1}
+    assert dataset.load(0, 1)[1][40, 50] == 1
+
+
+@pytest.mark.parametrize("line", ["2 1", "2__21", "2__00", "2__x", "a/2", "1 2 3", "2.png 2.jpg"])
+def test_any_other_line_is_named_with_its_file(voc, line):
+    with pytest.raises(DatasetError, match=rf"list\.txt has the line '{line}'; a line is ID, "):
+        pascal_voc(voc, write_list(voc / "list.txt", ["1", line]))
+
+
+def test_without_a_list_voc_reads_its_own(voc):
+    write_list(voc / "ImageSets" / "Segmentation" / "val.txt", ["4", "5"])
+    assert len(open_dataset(voc, subset="train").samples) == 6
+    assert len(open_dataset(voc).samples) == 2
+    write_list(voc / "lists" / "val.txt", ["5"])
+    assert len(open_dataset(voc).samples) == 1
+
+
+def test_voc_without_any_list_says_where_one_is_looked_for(voc):
+    with pytest.raises(DatasetError, match=r"lists/val\.txt and .*Segmentation/val\.txt are miss"):
+        open_dataset(voc)
+
+
+def test_a_plain_folder_has_one_class_a_sub_folder(folder):
+    dataset = image_folder(folder)
+    assert dataset.classes == ("apple", "cup")
+    assert dataset.members(1) == [3, 4, 5]
+    label = dataset.load(4, 1)[1]
+    assert label.sum() == 40 * 40
+    assert set(np.unique(label)) == {0, 1}
+
+
+def test_a_photograph_without_a_mask_is_named(folder):
+    (folder / "cup" / "1.png").unlink()
+    with pytest.raises(DatasetError, match=r"cup/1\.jpg has no mask"):
+        image_folder(folder)
+
+
+def test_an_unknown_class_name_lists_the_known(folder):
+    with pytest.raises(DatasetError, match="no class 'pear'; there are apple, cup"):
+        image_folder(folder).ids(["pear"])
+
+
+def test_a_list_of_classes_chooses_the_split_of_fss_1000(tmp_path):
+    write_folder(tmp_path, ("abacus", "ab_wheel", "zucchini"), count=10)
+    listed = write_list(tmp_path / "test.txt", ["zucchini", "abacus"])
+    dataset = open_dataset(tmp_path, listed)
+    assert dataset.classes == ("abacus", "zucchini")
+    assert len(dataset.samples) == 20
+    assert dataset.samples[-1].image.parent.name == "zucchini"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [(["cup", "pear"], r"test\.txt names the class 'pear', but "), ([], r"test\.txt is empty")],
+)
+def test_a_wrong_list_of_classes_is_named(folder, lines, message):
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(folder, write_list(folder / "test.txt", lines))
+
+
+def test_a_colour_mask_of_fss_1000_is_read_by_its_brightness(folder):
+    mask = np.zeros((60, 80, 3), np.uint8)
+    mask[10:20, 10:20] = 254
+    write_mask(folder / "cup" / "0.png", mask)
+    assert open_dataset(folder).load(3, 1)[1].sum() == 100
+
+
+def test_a_folder_has_no_folds(folder):
+    with pytest.raises(DatasetError, match="has no folds"):
+        open_dataset(folder).fold(0)
+
+
+@pytest.mark.filterwarnings(IGNORE_PYCOCOTOOLS)
+@pytest.mark.parametrize(
+    ("write", "last_class"),
+    [(write_voc, "tvmonitor"), (write_folder, "cup"), (write_coco, "class 90")],
+)
+def test_a_layout_is_recognised_by_what_lies_there(tmp_path, write, last_class):
+    write_list(write(tmp_path) / "lists" / "val.txt", "01")
+    dataset = open_dataset(tmp_path)
+    assert dataset.classes[-1] == last_class
+    assert dataset.load(0, 0)[1].any()
+
+
+def test_a_layout_that_is_named_is_not_guessed(voc):
+    with pytest.raises(DatasetError, match=r"JPEGImages/0\.jpg has no mask"):
+        open_dataset(voc, layout="folder")
+
+
+@pytest.mark.parametrize("name", [".", "nowhere"])
+def test_a_folder_of_no_layout_lists_the_layouts(tmp_path, name):
+    with pytest.raises(DatasetError, match=r"JPEGImages/ \(PASCAL VOC\), annotations/ \(COCO\)"):
+        open_dataset(tmp_path / name)
+
+
+def test_a_recipe_for_a_data_set_without_folds_names_none(folder):
+    with pytest.raises(DatasetError, match="has no folds"):
+        split(Data(folder, fold=0), shots=1)
+
+
+def test_joined_data_sets_keep_their_labels_apart(tmp_path):
+    first = image_folder(write_folder(tmp_path / "first", ("cup", "apple")))
+    second = image_folder(write_folder(tmp_path / "second", ("pear",)))
+    write_mask(tmp_path / "second" / "pear" / "1.png", np.full((HEIGHT, WIDTH), 255, np.uint8))
+    both = join(first, second)
+    assert both.classes == ("apple", "cup", "pear")
+    assert [len(both.members(class_id)) for class_id in range(3)] == [3, 3, 3]
+    pear = both.members(2)[1]
+    assert both.load(pear, 2)[1].all()
+    assert not both.load(both.members(0)[1], 0)[1].all()
