@@ -1,8 +1,8 @@
-"""Backbones: an image in, feature maps of three depths out, all at stride 8."""
+"""Backbones: an image in, feature maps of several depths out."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torchvision
 from safetensors.torch import load_file
@@ -11,35 +11,39 @@ from torch import Tensor, nn
 from model.errors import CheckpointError
 
 STRIDE = 8
-"""Pixels between two neighbouring feature cells, for every backbone."""
+"""Pixels between two neighbouring cells of the finest maps that a head compares."""
 
-
-class Features(NamedTuple):
-    """Feature maps of one batch, each (B, C, h, w) with h = ceil(H / 8), w = ceil(W / 8)."""
-
-    stem: Tensor
-    middle: Tensor
-    deep: Tensor
+Features = tuple[Tensor, ...]
+"""Feature maps of one batch from shallow to deep, each (B, C, h, w)."""
 
 
 class Backbone(nn.Module):
-    """Three stages in a row; ``channels`` are the widths of stem, middle and deep.
+    """A chain of layers; the outputs at ``taps`` are its features.
+
+    ``channels`` are their widths and ``strides`` the pixels between their cells.
 
     Batch statistics stay the pre-trained ones: an episode holds too few images to estimate them.
     """
 
     def __init__(
-        self, stem: nn.Module, middle: nn.Module, deep: nn.Module, channels: tuple[int, int, int]
+        self,
+        layers: nn.Sequential,
+        taps: tuple[int, ...],
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
     ) -> None:
         super().__init__()
-        self.stem, self.middle, self.deep = stem, middle, deep
-        self.channels = channels
+        self.layers = layers[: taps[-1] + 1]
+        self.taps, self.channels, self.strides = taps, channels, strides
 
     def forward(self, images: Tensor) -> Features:
-        """(B, 3, H, W) normalised images -> Features."""
-        stem = self.stem(images)
-        middle = self.middle(stem)
-        return Features(stem, middle, self.deep(middle))
+        """(B, 3, H, W) normalised images -> one map a tap."""
+        features = []
+        for index, layer in enumerate(self.layers):
+            images = layer(images)
+            if index in self.taps:
+                features.append(images)
+        return tuple(features)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Set the mode of every layer but batch normalisation, which keeps its statistics."""
@@ -51,23 +55,41 @@ class Backbone(nn.Module):
 
 
 def vgg16() -> Backbone:
-    """VGG-16 up to conv5_3, pools of kernel 3 and padding 1, the last two at stride 1 (SG-One)."""
+    """VGG-16 up to conv5_3, pools of kernel 3 and padding 1, the last two at stride 1 (SG-One).
+
+    Three maps at stride 8: the pooled conv3_3 and conv4_3, and conv5_3.
+    """
     layers = torchvision.models.vgg16().features
     pools = [index for index, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
     for index, stride in zip(pools, (2, 2, 2, 1, 1), strict=True):
         layers[index] = nn.MaxPool2d(kernel_size=3, stride=stride, padding=1)
-    return Backbone(layers[:17], layers[17:24], layers[24:], channels=(256, 512, 512))
+    return Backbone(layers, taps=(16, 23, 30), channels=(256, 512, 512), strides=(8,) * 3)
 
 
 def mobilenet_v2() -> Backbone:
-    """MobileNetV2 1.0 up to its last residual block, dilated to stride 8.
+    """MobileNetV2 1.0 up to its last residual block, three maps dilated to stride 8.
 
     As in DeepLab, a stage that gives up its stride passes it on as dilation to the blocks behind.
     """
     layers = torchvision.models.mobilenet_v2().features
     for index in range(7, 18):
         _dilate(layers[index], 1 if index == 7 else 2 if index <= 14 else 4)
-    return Backbone(layers[:7], layers[7:14], layers[14:18], channels=(32, 96, 320))
+    return Backbone(layers, taps=(6, 13, 17), channels=(32, 96, 320), strides=(8,) * 3)
+
+
+def mobilenet_v2_pyramid() -> Backbone:
+    """MobileNetV2 1.0 at its own strides: the outputs of its blocks from stride 8 to 32.
+
+    Undilated it is cheaper at 385 pixels than dilated at 257, and larger images separate held-out
+    objects better than finer cells do.
+    """
+    layers = torchvision.models.mobilenet_v2().features
+    return Backbone(
+        layers,
+        taps=(6, 8, 10, 11, 12, 13, 14, 15, 16, 17),
+        channels=(32, 64, 64, 96, 96, 96, 160, 160, 160, 320),
+        strides=(8, *(16,) * 5, *(32,) * 4),
+    )
 
 
 def _dilate(block: nn.Module, dilation: int) -> None:
@@ -77,10 +99,11 @@ def _dilate(block: nn.Module, dilation: int) -> None:
             layer.dilation = layer.padding = (dilation, dilation)
 
 
-BackboneName = Literal["vgg16", "mobilenet_v2"]
+BackboneName = Literal["vgg16", "mobilenet_v2", "mobilenet_v2_pyramid"]
 BACKBONES: dict[BackboneName, Callable[[], Backbone]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v2_pyramid": mobilenet_v2_pyramid,
 }
 
 
@@ -90,14 +113,18 @@ def load_imagenet_weights(backbone: Backbone, name: BackboneName, file: Path | N
     Raises CheckpointError where a tensor is missing or of another shape.
     """
     if file is None:
-        weights = torchvision.models.get_model_weights(name).DEFAULT
+        weights = torchvision.models.get_model_weights(name.removesuffix("_pyramid")).DEFAULT
         source = weights.get_state_dict(check_hash=True, weights_only=True)
     else:
         source = load_file(file)
-    # Slices of torchvision's sequence keep its indices: stem.0.weight is features.0.weight there.
-    names = {key: "features." + key.split(".", 1)[1] for key in backbone.state_dict()}
+    # A slice of torchvision's sequence: layers.0.weight is features.0.weight there. What ImageNet
+    # has no weights for, the input channels of masks, stays as it is.
+    state = backbone.state_dict()
+    names = {
+        key: f"features.{key.rpartition('layers.')[2]}" for key in state if ".masks." not in key
+    }
     try:
-        backbone.load_state_dict({key: source[theirs] for key, theirs in names.items()})
+        backbone.load_state_dict(state | {key: source[theirs] for key, theirs in names.items()})
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{file or 'the download'} does not hold torchvision's {name} weights ({error})"

@@ -14,12 +14,12 @@ from model.transforms import TransformConfig
 
 _LAYERS = {
     # The authors number layers within each block; torchvision, and we, count through.
-    **{f"netB.features_1.{i}": f"backbone.stem.{i}" for i in (0, 2)},
-    **{f"netB.features_2.{i}": f"backbone.stem.{i + 5}" for i in (0, 2)},
-    **{f"netB.features_3.{i}": f"backbone.stem.{i + 10}" for i in (0, 2, 4)},
-    **{f"netB.features_4.{i}": f"backbone.middle.{i + 17}" for i in (0, 2, 4)},
-    **{f"netB.features_5.{i}": f"backbone.deep.{i + 24}" for i in (0, 2, 4)},
-    "netB.cls.0": "guidance",
+    **{f"netB.features_1.{i}": f"backbone.layers.{i}" for i in (0, 2)},
+    **{f"netB.features_2.{i}": f"backbone.layers.{i + 5}" for i in (0, 2)},
+    **{f"netB.features_3.{i}": f"backbone.layers.{i + 10}" for i in (0, 2, 4)},
+    **{f"netB.features_4.{i}": f"backbone.layers.{i + 17}" for i in (0, 2, 4)},
+    **{f"netB.features_5.{i}": f"backbone.layers.{i + 24}" for i in (0, 2, 4)},
+    "netB.cls.0": "head.guidance",
     "netB.side3_1.0": "head.reduce_stem",
     "netB.side4_1.0": "head.fuse_middle",
     "netB.side5_1.0": "head.fuse_deep",

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone, Features
+from model.backbone import Features
 from model.sampling import EpisodeViews, View, ViewLoader
+from model.siamese import SiameseBackbone
 from model.transforms import TransformConfig, normalise, object_weights
 
 
@@ -22,6 +23,13 @@ class FeatureBatch(NamedTuple):
     class_ids: Tensor  # (B,) on the CPU
 
 
+class Reading(NamedTuple):
+    """A view as the backbone reads it: ``apart`` as a support, where those are read apart."""
+
+    view: View
+    apart: bool
+
+
 class FeatureStore:
     """Remembers features and labels of views until ``capacity_bytes`` are full.
 
@@ -31,7 +39,7 @@ class FeatureStore:
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: SiameseBackbone,
         loader: ViewLoader,
         transform: TransformConfig,
         device: torch.device,
@@ -42,15 +50,20 @@ class FeatureStore:
         self.backbone = backbone.to(device, dtype).to(memory_format=torch.channels_last)
         self.loader, self.transform, self.device, self.dtype = loader, transform, device, dtype
         self.free_bytes = capacity_bytes
-        self._entries: dict[View, tuple[Features, Tensor]] = {}
+        self._entries: dict[Reading, tuple[Features, Tensor]] = {}
 
     def batch(self, episodes: Sequence[EpisodeViews]) -> FeatureBatch:
         """Features of a batch of episodes; new views go through the backbone together."""
-        wanted = {view for episode in episodes for view in (episode.query, *episode.supports)}
-        entries = {view: self._entries[view] for view in wanted & self._entries.keys()}
-        entries |= self._compute(sorted(wanted - entries.keys()))
-        queries = [entries[episode.query] for episode in episodes]
-        supports = [entries[view] for episode in episodes for view in episode.supports]
+        apart = self.backbone.reads_apart
+        asked = [Reading(episode.query, False) for episode in episodes]
+        shown = [Reading(view, apart) for episode in episodes for view in episode.supports]
+        wanted = {*asked, *shown}
+        entries = {reading: self._entries[reading] for reading in wanted & self._entries.keys()}
+        missing = sorted(wanted - entries.keys())
+        entries |= self._compute([reading for reading in missing if not reading.apart])
+        entries |= self._compute([reading for reading in missing if reading.apart])
+        queries = [entries[reading] for reading in asked]
+        supports = [entries[reading] for reading in shown]
         masks = torch.stack([object_weights(label) for _, label in supports])
         return FeatureBatch(
             _join(supports),
@@ -61,29 +74,37 @@ class FeatureStore:
         )
 
     @torch.no_grad()
-    def _compute(self, views: Sequence[View]) -> dict[View, tuple[Features, Tensor]]:
-        if not views:
+    def _compute(self, readings: Sequence[Reading]) -> dict[Reading, tuple[Features, Tensor]]:
+        """Read images that are all read in one way, together."""
+        if not readings:
             return {}
-        images, labels = zip(*(self.loader.load(view) for view in views), strict=True)
+        images, labels = zip(*(self.loader.load(reading.view) for reading in readings), strict=True)
         pixels = normalise(torch.stack(images).to(self.device), self.transform).to(
             dtype=self.dtype, memory_format=torch.channels_last
         )
         with torch.autocast(self.device.type, enabled=False):
-            stages = self.backbone(pixels)
+            stages = self._read(pixels, labels, readings[0].apart)
         entries = {
-            view: (
-                Features(*(stage[row : row + 1].clone() for stage in stages)),
+            reading: (
+                tuple(stage[row : row + 1].clone() for stage in stages),
                 label.to(self.device),
             )
-            for row, (view, label) in enumerate(zip(views, labels, strict=True))
+            for row, (reading, label) in enumerate(zip(readings, labels, strict=True))
         }
-        for view, (features, label) in entries.items():
+        for reading, (features, label) in entries.items():
             size = sum(stage.nbytes for stage in features) + label.nbytes
             if size <= self.free_bytes:
-                self._entries[view] = (features, label)
+                self._entries[reading] = (features, label)
                 self.free_bytes -= size
         return entries
 
+    def _read(self, pixels: Tensor, labels: Sequence[Tensor], apart: bool) -> Features:
+        if not apart:
+            features: Features = self.backbone(pixels)
+            return features
+        masks = torch.stack([object_weights(label) for label in labels])
+        return self.backbone.read_supports(pixels, masks.to(self.device))
+
 
 def _join(entries: Sequence[tuple[Features, Tensor]]) -> Features:
-    return Features(*(torch.cat(stage) for stage in zip(*(e[0] for e in entries), strict=True)))
+    return tuple(torch.cat(stage) for stage in zip(*(e[0] for e in entries), strict=True))

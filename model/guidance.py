@@ -1,5 +1,6 @@
 """The similarity guidance of SG-One (section 3.2): pooling, fusion, comparison."""
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -50,6 +51,23 @@ def guidance_map(features: Tensor, prototypes: Tensor) -> Tensor:
     return torch.einsum(
         "bchw,bkc->bkhw", directions, F.normalize(prototypes.float(), dim=2, eps=1e-8)
     )
+
+
+def distance_map(features: Tensor, prototypes: Tensor) -> Tensor:
+    """(B, C, h, w) features and (B, K, C) prototypes -> (B, K, h, w), 0 where they are equal.
+
+    Minus the Euclidean distance: what SG-One's section 4.5 compares with the cosine.
+    """
+    cells = features.float().flatten(2).transpose(1, 2)
+    distances = torch.cdist(prototypes.float(), cells)
+    return -distances.view(*distances.shape[:2], *features.shape[-2:])
+
+
+Similarity = Literal["cosine", "l2"]
+SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
+    "cosine": guidance_map,
+    "l2": distance_map,
+}
 
 
 def union(logits: Tensor) -> Tensor:

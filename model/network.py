@@ -1,31 +1,17 @@
 """SG-One: one network reads support and query, and their similarity guides the segmentation."""
 
-from typing import Literal
-
+import torch
 import torch.nn.functional as F
-from pydantic import ConfigDict, PositiveInt
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from model.backbone import BACKBONES, BackboneName, Features
-from model.guidance import Fusion, fuse_prototypes, guidance_map, masked_average_pooling, union
-from model.heads import SegmentationBranch
+from model.architecture import SGOneConfig
+from model.backbone import Backbone, Features
+from model.guidance import Fusion, union
+from model.heads import Encoding, GuidanceBranch, GuidanceHead, SimilarityHead
+from model.matching import MatchingHead
+from model.siamese import SiameseBackbone
 
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class SGOneConfig:
-    """The architecture; it travels in the checkpoint. The defaults are the paper's.
-
-    ``align_corners`` belongs to both resizes between feature cells and pixels. False is the
-    authors' code; True puts cell i at pixel 8i, where strided layers centre it on images of
-    8n + 1 pixels. ``exit_padding`` is 1 in weights converted from the authors' code.
-    """
-
-    backbone: BackboneName = "vgg16"
-    guidance_channels: PositiveInt = 512
-    branch_channels: PositiveInt = 128
-    exit_padding: Literal[0, 1] = 0
-    align_corners: bool = False
+__all__ = ["SGOne", "SGOneConfig"]
 
 
 class SGOne(nn.Module):
@@ -34,26 +20,22 @@ class SGOne(nn.Module):
     def __init__(self, config: SGOneConfig = SGOneConfig()) -> None:  # noqa: B008 - frozen
         super().__init__()
         self.config = config
-        self.backbone = BACKBONES[config.backbone]()
-        self.guidance = nn.Conv2d(
-            self.backbone.channels[-1], config.guidance_channels, 3, padding=1
-        )
-        self.head = SegmentationBranch(
-            self.backbone.channels, config.branch_channels, config.exit_padding
-        )
+        self.backbone = SiameseBackbone(config)
+        self.head = _build_head(self.backbone, config)
 
-    def encode_support(self, images: Tensor, masks: Tensor) -> Tensor:
-        """(B, K, 3, H, W) images, (B, K, H, W) masks in [0, 1] -> (B, K, C) prototypes."""
-        return self.pool_support(self.backbone(images.flatten(0, 1)), masks)
+    def encode_support(self, images: Tensor, masks: Tensor) -> Encoding:
+        """(B, K, 3, H, W) images, (B, K, H, W) masks in [0, 1] -> what the head keeps of them."""
+        features = self.backbone.read_supports(images.flatten(0, 1), masks.flatten(0, 1))
+        return self.encode_features(features, masks)
 
-    def segment(self, query: Tensor, prototypes: Tensor, fusion: Fusion = "average") -> Tensor:
-        """(B, 3, H, W) query, (B, K, C) prototypes -> (B, 2, H, W) logits, float32.
+    def segment(self, query: Tensor, encoding: Encoding, fusion: Fusion = "average") -> Tensor:
+        """(B, 3, H, W) query and K encoded supports -> (B, 2, H, W) logits, float32.
 
-        Channel 1 is the object. ``average`` compares with the mean prototype; ``union`` segments
+        Channel 1 is the object. ``average`` compares with all shots at once; ``union`` segments
         once for each shot, on one set of features, and unites the masks.
         """
         height, width = query.shape[-2:]
-        return self.segment_features(self.backbone(query), (height, width), prototypes, fusion)
+        return self.segment_features(self.backbone(query), (height, width), encoding, fusion)
 
     def forward(
         self, query: Tensor, images: Tensor, masks: Tensor, fusion: Fusion = "average"
@@ -61,32 +43,36 @@ class SGOne(nn.Module):
         """(B, 3, H, W) query, (B, K, 3, H', W') supports, (B, K, H', W') masks -> (B, 2, H, W)."""
         return self.segment(query, self.encode_support(images, masks), fusion)
 
-    def pool_support(self, features: Features, masks: Tensor) -> Tensor:
-        """``encode_support`` behind the backbone: features of B·K images -> (B, K, C)."""
-        prototypes = masked_average_pooling(
-            self.guidance(features.deep),
-            masks.flatten(0, 1),
-            align_corners=self.config.align_corners,
-        )
-        return prototypes.view(*masks.shape[:2], -1)
+    def encode_features(self, features: Features, masks: Tensor) -> Encoding:
+        """``encode_support`` behind the backbone: features of B·K images.
+
+        Every pixel counts where it is not pooling that tells the object.
+        """
+        pooled = masks if self.config.support_mask == "pooling" else torch.ones_like(masks)
+        return self.head.encode(features, pooled)
 
     def segment_features(
         self,
         features: Features,
         size: tuple[int, int],
-        prototypes: Tensor,
+        encoding: Encoding,
         fusion: Fusion = "average",
     ) -> Tensor:
         """``segment`` behind the backbone; ``size`` is the query's (H, W)."""
         if fusion == "average":
-            prototypes = fuse_prototypes(prototypes)
-        guidance = guidance_map(self.guidance(features.deep), prototypes)
-        batch, shots = guidance.shape[:2]
-        fused = self.head.fuse(features).repeat_interleave(shots, dim=0)
-        logits = F.interpolate(
-            self.head(fused, guidance.flatten(0, 1)[:, None]).float(),
+            encoding = self.head.fuse_shots(encoding)
+        logits = self.head(features, encoding)
+        resized = F.interpolate(
+            logits.flatten(0, 1).float(),
             size=size,
             mode="bilinear",
             align_corners=self.config.align_corners,
         )
-        return union(logits.view(batch, shots, *logits.shape[1:]))
+        return union(resized.view(*logits.shape[:3], *size))
+
+
+def _build_head(backbone: Backbone, config: SGOneConfig) -> GuidanceBranch | MatchingHead:
+    if config.head == "matching":
+        return MatchingHead(backbone.channels, backbone.strides, config)
+    head = GuidanceHead if config.segmentation_branch else SimilarityHead
+    return head(backbone.channels, config)

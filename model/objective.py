@@ -35,13 +35,14 @@ class EpisodeLoss(nn.Module):
         if isinstance(batch, EpisodeBatch):
             batch = self._encode(batch)
         height, width = batch.query_labels.shape[-2:]
-        prototypes = self.network.pool_support(batch.supports, batch.support_masks)
-        logits = self.network.segment_features(batch.query, (height, width), prototypes)
+        encoding = self.network.encode_features(batch.supports, batch.support_masks)
+        logits = self.network.segment_features(batch.query, (height, width), encoding)
         return F.cross_entropy(
             logits, batch.query_labels.long(), weight=self.class_weights, ignore_index=VOID
         )
 
     def _encode(self, batch: EpisodeBatch) -> FeatureBatch:
+        backbone = self.network.backbone
         images, query, masks, labels = (
             part.to(self.device)
             for part in (
@@ -52,9 +53,9 @@ class EpisodeLoss(nn.Module):
             )
         )
         return FeatureBatch(
-            self.network.backbone(normalise(images, self.transform)),
+            backbone.read_supports(normalise(images, self.transform), masks.flatten(0, 1)),
             masks,
-            self.network.backbone(normalise(query, self.transform)),
+            backbone(normalise(query, self.transform)),
             labels,
             batch.class_ids,
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from model.episode import Photograph, Support, check_photograph
 from model.errors import DeviceError
 from model.guidance import Fusion
+from model.heads import Encoding
 from model.network import SGOne
 from model.transforms import (
     TransformConfig,
@@ -59,33 +60,33 @@ class Segmenter:
     def prepare_support(self, support: Support) -> PreparedSupport:
         """Resize one shot to the network's size."""
         height, width = support.mask.shape
-        size = network_size(height, width, self.transform.longest_side)
+        size = self._network_size(height, width)
         return PreparedSupport(resize_image(support.image, size), resize_mask(support.mask, size))
 
     def prepare_query(self, image: Photograph) -> PreparedQuery:
         """Resize a query to the network's size; ImageShapeError if it is no photograph."""
         check_photograph(image)
         height, width = image.shape[:2]
-        size = network_size(height, width, self.transform.longest_side)
+        size = self._network_size(height, width)
         return PreparedQuery(resize_image(image, size), (height, width))
 
     @torch.inference_mode()
-    def encode_support(self, supports: Sequence[PreparedSupport]) -> Tensor:
-        """K shots, each of its own size -> (K, C) float32 prototypes on the device."""
-        prototypes = [
+    def encode_support(self, supports: Sequence[PreparedSupport]) -> Encoding:
+        """K shots, each of its own size -> tensors (1, K, ...) on the device."""
+        shots = [
             self.network.encode_support(
                 self._input(support.image)[None], support.mask.to(self.device)[None, None]
             )
             for support in supports
         ]
-        return torch.cat(prototypes, dim=1)[0]
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*shots, strict=True))
 
     @torch.inference_mode()
     def segment(
-        self, query: PreparedQuery, prototypes: Tensor, fusion: Fusion = "average"
+        self, query: PreparedQuery, encoding: Encoding, fusion: Fusion = "average"
     ) -> Tensor:
-        """A query and (K, C) prototypes -> (2, h, w) float32 logits on the CPU."""
-        logits = self.network.segment(self._input(query.image), prototypes[None], fusion)
+        """A query and K encoded shots -> (2, h, w) float32 logits on the CPU."""
+        logits = self.network.segment(self._input(query.image), encoding, fusion)
         return logits[0].cpu()
 
     def restore(self, logits: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -96,9 +97,12 @@ class Segmenter:
         self, supports: Sequence[Support], image: Photograph, fusion: Fusion = "average"
     ) -> NDArray[np.float32]:
         """K shots and a query (H, W, 3) -> (H, W) probability of the object, in one call."""
-        prototypes = self.encode_support([self.prepare_support(support) for support in supports])
+        encoding = self.encode_support([self.prepare_support(support) for support in supports])
         query = self.prepare_query(image)
-        return self.restore(self.segment(query, prototypes, fusion), query.size)
+        return self.restore(self.segment(query, encoding, fusion), query.size)
+
+    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+        return network_size(height, width, self.transform.longest_side, self.transform.stride)
 
     def _input(self, image: Tensor) -> Tensor:
         pixels = normalise(image.to(self.device)[None], self.transform)

@@ -115,9 +115,9 @@ class Engine:
 
     def _run(self, task: Task) -> Segmentation:
         started = self._now()
-        prototypes = self.segmenter.encode_support(task.supports)
+        encoding = self.segmenter.encode_support(task.supports)
         encoded = self._now()
-        logits = self.segmenter.segment(task.query, prototypes, task.fusion)
+        logits = self.segmenter.segment(task.query, encoding, task.fusion)
         return Segmentation(
             logits,
             task.query.size,

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from model.guidance import Fusion
+from model.heads import Encoding
 from model.predictor import Segmenter
 from service.codec import Part, decode_photograph, decode_support
 from service.engine import Engine
@@ -42,7 +41,7 @@ class LocalSegmenter:
         self._max_pixels = settings.max_image_pixels
         self._fusion = fusion
         self._segmenter: Segmenter = Engine.load(settings).segmenter
-        self._prototypes: Tensor = self._segmenter.encode_support(
+        self._encoding: Encoding = self._segmenter.encode_support(
             [
                 self._segmenter.prepare_support(
                     decode_support(_part(image), _part(mask), self._max_pixels)
@@ -58,7 +57,7 @@ class LocalSegmenter:
         """
         photograph = decode_photograph(_part(query), self._max_pixels)
         prepared = self._segmenter.prepare_query(photograph)
-        logits = self._segmenter.segment(prepared, self._prototypes, self._fusion)
+        logits = self._segmenter.segment(prepared, self._encoding, self._fusion)
         mask = object_mask(self._segmenter.restore(logits, prepared.size))
         mask_file.parent.mkdir(parents=True, exist_ok=True)
         mask_file.write_bytes(mask_png(mask))

@@ -14,20 +14,24 @@ LONGEST_SIDE = 65
 
 
 def build_tiny_network() -> SGOne:
+    """The paper's head, small, on a random backbone."""
+    torch.manual_seed(0)
+    config = SGOneConfig(backbone="mobilenet_v2", guidance_channels=16, branch_channels=8)
+    return settle_statistics(SGOne(config)).eval()
+
+
+def settle_statistics(network: SGOne) -> SGOne:
     """Fresh batch statistics would let the signal fade to a constant over 17 blocks.
 
     A test on constants cannot fail; one pass over noise sets them.
     """
-    torch.manual_seed(0)
-    config = SGOneConfig(backbone="mobilenet_v2", guidance_channels=16, branch_channels=8)
-    network = SGOne(config)
-    statistics = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    for layer in statistics:
-        layer.train()
-        layer.momentum = 1.0
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.train()
+            layer.momentum = 1.0
     with torch.no_grad():
         network.backbone(torch.randn(4, 3, 65, 65))
-    return network.eval()
+    return network
 
 
 def build_decisive_network() -> SGOne:

@@ -32,10 +32,10 @@ def test_weights_architecture_transform_and_card_come_back(path, tiny_network):
 
 def test_half_precision_storage_loads_as_float32(tmp_path, tiny_network):
     save_checkpoint(tmp_path / "half.safetensors", tiny_network, TRANSFORM, CARD)
-    assert load_file(tmp_path / "half.safetensors")["guidance.weight"].dtype == torch.float16
-    weight = load_checkpoint(tmp_path / "half.safetensors").network.guidance.weight
+    assert load_file(tmp_path / "half.safetensors")["head.guidance.weight"].dtype == torch.float16
+    weight = load_checkpoint(tmp_path / "half.safetensors").network.head.guidance.weight
     assert weight.dtype == torch.float32
-    assert torch.allclose(weight, tiny_network.guidance.weight, atol=1e-3)
+    assert torch.allclose(weight, tiny_network.head.guidance.weight, atol=1e-3)
 
 
 def test_the_hash_is_the_files_sha256(path):

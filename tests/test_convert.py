@@ -46,16 +46,16 @@ def test_the_names_cover_every_weight_with_the_authors_shapes(reference):
 
 def test_every_weight_lands_in_its_place(reference):
     state = convert(reference).state_dict()
-    assert torch.equal(state["backbone.stem.12.weight"], reference["netB.features_3.2.weight"])
-    assert torch.equal(state["backbone.deep.28.bias"], reference["netB.features_5.4.bias"])
-    assert torch.equal(state["guidance.weight"], reference["netB.cls.0.weight"])
+    assert torch.equal(state["backbone.layers.12.weight"], reference["netB.features_3.2.weight"])
+    assert torch.equal(state["backbone.layers.28.bias"], reference["netB.features_5.4.bias"])
+    assert torch.equal(state["head.guidance.weight"], reference["netB.cls.0.weight"])
     assert torch.equal(state["head.classify.bias"], reference["exit_layer.bias"])
 
 
 def test_the_padded_exit_layer_adds_a_ring_of_bias(reference):
     network = convert(reference)
-    fused, guidance = torch.randn(1, 128, 5, 6), torch.rand(1, 1, 5, 6)
-    logits = network.head(fused, guidance)
+    features = tuple(torch.randn(1, width, 5, 6) for width in network.backbone.channels)
+    logits = network.head(features, (torch.rand(1, 1, 512),))[0]
     assert logits.shape == (1, 2, 7, 8)
     ring = torch.ones(7, 8, dtype=torch.bool)
     ring[1:-1, 1:-1] = False
@@ -69,7 +69,7 @@ def test_a_training_snapshot_becomes_a_checkpoint(reference, tmp_path):
     loaded = load_checkpoint(tmp_path / "converted.safetensors")
     assert loaded.network.config.exit_padding == 1
     assert loaded.transform.channel_order == "bgr"
-    assert torch.equal(loaded.network.guidance.bias, reference["netB.cls.0.bias"])
+    assert torch.equal(loaded.network.head.guidance.bias, reference["netB.cls.0.bias"])
 
 
 def test_missing_and_unexpected_tensors_are_named(reference):

@@ -21,11 +21,13 @@ def test_the_papers_network_has_its_parameter_count():
 
 @pytest.mark.parametrize("name", BACKBONES)
 @pytest.mark.parametrize(("height", "width"), [(65, 65), (57, 81), (64, 50)])
-def test_every_backbone_gives_three_depths_at_stride_8(name, height, width):
+def test_every_backbone_gives_its_maps_at_their_strides(name, height, width):
     backbone = BACKBONES[name]().eval()
     features = backbone(torch.randn(1, 3, height, width))
-    for feature, channels in zip(features, backbone.channels, strict=True):
-        assert feature.shape == (1, channels, -(-height // 8), -(-width // 8))
+    for feature, channels, stride in zip(
+        features, backbone.channels, backbone.strides, strict=True
+    ):
+        assert feature.shape == (1, channels, -(-height // stride), -(-width // stride))
 
 
 def test_dilated_mobilenet_equals_torchvisions_at_every_fourth_cell():
@@ -35,12 +37,12 @@ def test_dilated_mobilenet_equals_torchvisions_at_every_fourth_cell():
     dilated = BACKBONES["mobilenet_v2"]().eval()
     source = original.state_dict()
     dilated.load_state_dict(
-        {key: source["features." + key.split(".", 1)[1]] for key in dilated.state_dict()}
+        {key: source[key.replace("layers.", "features.", 1)] for key in dilated.state_dict()}
     )
     image = torch.randn(1, 3, 129, 129)
     expected = original.features[:18](image)
     # Zero padding differs along the border only: dilation reaches further out there.
-    dense = dilated(image).deep[:, :, ::4, ::4]
+    dense = dilated(image)[-1][:, :, ::4, ::4]
     assert dense.shape == expected.shape
     assert torch.allclose(dense, expected, atol=1e-3)
 
@@ -91,8 +93,8 @@ def test_an_object_of_one_pixel_gives_finite_logits(tiny_network):
 
 def test_support_and_query_may_differ_in_size(tiny_network):
     query, images, masks = episode(batch=1, shots=1)
-    prototypes = tiny_network.encode_support(images[..., :49], masks[..., :49])
-    assert tiny_network.segment(query[..., :41, :], prototypes).shape == (1, 2, 41, 65)
+    encoding = tiny_network.encode_support(images[..., :49], masks[..., :49])
+    assert tiny_network.segment(query[..., :41, :], encoding).shape == (1, 2, 41, 65)
 
 
 def test_training_keeps_the_batch_statistics_of_the_backbone(tiny_network):

@@ -1,0 +1,135 @@
+"""One tap's features of a query against those of its supports, cell by cell."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SHARPNESS = 10.0
+"""Inverse temperature of attention over cosines; the learned one starts there."""
+
+SUREST_SHARE, REST_SHARE = 0.05, 0.5
+"""Shares of a query's cells that speak for its object and for its background."""
+
+FIXED_MAPS = 7
+"""Maps of ``TapComparison.fixed_maps``."""
+
+
+class LearnedAttention(nn.Module):
+    """Attention of query cells over support cells, by a learned metric: the mask as they see it.
+
+    ``heads`` projections of ``width`` channels; each attends by cosine, with its own sharpness.
+    """
+
+    def __init__(self, channels: int, heads: int, width: int = 32) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, math.sqrt(channels)
+        self.project = nn.Linear(channels, heads * width, bias=False)
+        self.sharpness = nn.Parameter(torch.full((heads, 1, 1), math.log(SHARPNESS)))
+
+    def forward(self, queries: Tensor, supports: Tensor, shares: Tensor) -> Tensor:
+        """(B, n, C) and (B, m, C) directions, (B, m) object shares -> (B, heads, n) in [0, 1]."""
+        sharpness = self.sharpness.exp().to(queries.dtype)
+        cosine = (self._metric(queries) * sharpness) @ self._metric(supports).transpose(2, 3)
+        return (cosine.softmax(dim=-1) @ shares[:, None, :, None].to(cosine.dtype))[..., 0]
+
+    def _metric(self, cells: Tensor) -> Tensor:
+        projected: Tensor = self.project(cells * self.scale)
+        split = projected.view(*cells.shape[:2], self.heads, -1).transpose(1, 2)
+        return F.normalize(split, dim=-1)
+
+
+class TapComparison:
+    """A query's map and its supports' cells, centred on their common mean.
+
+    The mean of a photograph's features says more of the network than of the photograph; without it
+    objects of held-out classes stand out better at every tap.
+    """
+
+    def __init__(self, features: Tensor, supports: Tensor, shares: Tensor) -> None:
+        """(B, C, h, w) features, (B, m, C) support cells, (B, m) object's share of each."""
+        self.size = (features.shape[-2], features.shape[-1])
+        cells, supports = to_cells(features).float(), supports.float()
+        mean = (cells.mean(dim=1, keepdim=True) + supports.mean(dim=1, keepdim=True)) / 2
+        self.cells, self.supports, self.shares = cells - mean, supports - mean, shares
+        self.directions = F.normalize(self.cells, dim=-1).to(features.dtype)
+        self.support_directions = F.normalize(self.supports, dim=-1).to(features.dtype)
+        self.cosine = self.directions @ self.support_directions.transpose(1, 2)
+
+    def attention(self) -> Tensor:
+        """-> (B, 1, h, w): the supports' mask as the query's cells see it, without learning."""
+        weights = (self.cosine * SHARPNESS).softmax(dim=-1)
+        return self._as_maps(weights @ self.shares[..., None])
+
+    def fixed_maps(self, attention: Tensor, guess: Tensor) -> Tensor:
+        """-> (B, FIXED_MAPS, h, w).
+
+        The attention; cosine with the prototypes of object and background (SG-One eq. 1 and 2);
+        cosine with the closest cell of each (PFENet); cosine with the prototypes of the query's own
+        surest cells (SSP), as a (B, 1, h', w') ``guess`` of any size has it.
+        """
+        guess = resize_maps(guess, self.size)
+        shares, certain = self.shares, self.shares.amax(dim=1, keepdim=True).clamp(min=1e-4)
+        prototypes = [self._prototype(self.supports, weights) for weights in (shares, 1 - shares)]
+        closest = [
+            self.cosine.masked_fill(~chosen[:, None], -1).amax(dim=2, keepdim=True)
+            for chosen in (shares >= 0.5 * certain, shares < 0.05)
+        ]
+        own = [self._prototype(self.cells, weights) for weights in _surest(guess.flatten(1))]
+        similar = [
+            self.directions @ prototype[..., None].to(self.directions.dtype)
+            for prototype in (*prototypes, *own)
+        ]
+        maps = torch.cat([*similar[:2], *closest, *similar[2:]], dim=2)
+        return torch.cat([attention, self._as_maps(maps)], dim=1)
+
+    def learned_maps(self, attention: nn.Module) -> Tensor:
+        """``attention`` is a LearnedAttention -> (B, heads, h, w)."""
+        seen: Tensor = attention(self.directions, self.support_directions, self.shares)
+        return self._as_maps(seen.transpose(1, 2))
+
+    def _as_maps(self, cells: Tensor) -> Tensor:
+        """(B, n, M) -> (B, M, h, w)."""
+        return cells.transpose(1, 2).reshape(cells.shape[0], cells.shape[2], *self.size)
+
+    @staticmethod
+    def _prototype(cells: Tensor, weights: Tensor) -> Tensor:
+        """(B, n, C) cells, (B, n) weights -> (B, C), the direction of their weighted sum."""
+        return F.normalize(torch.einsum("bnc,bn->bc", cells, weights.float()), dim=-1)
+
+
+def directions(features: Tensor) -> Tensor:
+    """(B, C, h, w) -> the same, centred on each image's mean, each cell of length √C / 4."""
+    centred = features.float() - features.float().mean(dim=(2, 3), keepdim=True)
+    length = math.sqrt(features.shape[1]) / 4
+    return (F.normalize(centred, dim=1) * length).to(features.dtype)
+
+
+def first_guess(attentions: Sequence[Tensor]) -> Tensor:
+    """(B, 1, h, w) attention of each tap -> (B, 1, h, w): their standardised sum, finest grid."""
+    finest = max((maps.shape[-2], maps.shape[-1]) for maps in attentions)
+    standardised = (
+        (maps - maps.mean(dim=(2, 3), keepdim=True)) / (maps.std(dim=(2, 3), keepdim=True) + 1e-6)
+        for maps in attentions
+    )
+    return torch.stack([resize_maps(maps, finest) for maps in standardised]).sum(dim=0)
+
+
+def _surest(guess: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, n) guess -> the cells that are surely object, and those that are surely not."""
+    count = guess.shape[1]
+    highest = guess.topk(max(4, int(SUREST_SHARE * count)), dim=1).values[:, -1:]
+    lowest = guess.topk(int(REST_SHARE * count), dim=1, largest=False).values[:, -1:]
+    return (guess >= highest).float(), (guess <= lowest).float()
+
+
+def to_cells(features: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h·w, C)."""
+    return features.flatten(2).transpose(1, 2)
+
+
+def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, corner cells on corner cells: cell i of every tap lies at pixel i · stride."""
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
