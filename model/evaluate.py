@@ -1,175 +1,118 @@
-"""Few-shot evaluation: mIoU and FB-IoU on a seeded list of episodes."""
+"""Few-shot evaluation: SG-One's experiments on seeded lists of episodes."""
 
 import dataclasses
 import json
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-from tqdm import tqdm
-
+from model.bench import Bench, Photographs, Plan, open_photographs
 from model.checkpoint import load_checkpoint, write_atomically
-from model.datasets.folder import image_folder
-from model.datasets.listing import SegmentationDataset
-from model.datasets.pascal import fold_classes, pascal_voc
+from model.datasets.pascal import CLASSES
 from model.errors import ConfigError
-from model.features import FeatureBatch, FeatureStore
-from model.guidance import Fusion
-from model.metrics import IoUMeter, Scores
-from model.network import SGOne
-from model.predictor import choose_device, choose_precision
-from model.sampling import Balance, EpisodeSampler, EpisodeViews, ViewLoader
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """HSNet's: every image at one square size, labels nearest-resized, void ignored."""
-
-    side: int = 257
-    shots: int = 1
-    fusion: Fusion = "average"
-    episodes: int = 1000
-    balance: Balance = "sample"
-
-
-PROTOCOLS = ("hsnet",)
-BATCH_SIZE = 8
+from model.protocols import PROTOCOLS
+from model.report import format_report
+from model.tables import FOLDS, SHOTS, tables
 
 
 def main(
-    checkpoint: Path,
+    plan: Plan,
+    checkpoints: Sequence[Path],
     data: Path,
     list_file: Path | None = None,
     fold: int | None = None,
-    shots: int = 1,
-    fusion: Fusion = "average",
-    protocol: str = "hsnet",
-    episodes: int = 1000,
-    seeds: Sequence[int] = (0,),
+    multiclass: bool = False,
     json_path: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
+    table: Path | None = None,
+    pictures: Path | None = None,
 ) -> None:
-    """``sgone evaluate``: print the scores of every seed, and write them as JSON if asked."""
-    if protocol not in PROTOCOLS:
-        raise ConfigError(f"protocol {protocol!r} is unknown; choose {' or '.join(PROTOCOLS)}")
-    loaded = load_checkpoint(checkpoint)
-    dataset = _open(data, list_file)
-    class_ids = tuple(range(len(dataset.classes))) if fold is None else fold_classes(fold)
-    settings = Protocol(loaded.transform.longest_side, shots, fusion, episodes)
-    place = choose_device(device)
-    dtype = choose_precision(precision, place)
-    network = loaded.network.eval().to(place, dtype).to(memory_format=torch.channels_last)
-    loader = ViewLoader(dataset, settings.side)
-    store = FeatureStore(network.backbone, loader, loaded.transform, place, dtype)
-    scores = []
-    for seed in seeds:
-        drawn = draw_episodes(dataset, class_ids, settings, seed)
-        scores.append(score_episodes(network, store, drawn, settings.fusion, f"seed {seed}"))
-    report = {
-        "checkpoint": checkpoint.name,
-        "sha256": loaded.sha256,
-        "classes_seen_in_training": sorted(
-            {dataset.classes[i] for i in class_ids} & set(loaded.card.classes)
-        ),
-        "data": list_file.name if list_file else data.name,
-        "images": len(dataset.samples),
-        "fold": fold,
-        "protocol": {"name": protocol, **dataclasses.asdict(settings)},
-        "seeds": list(seeds),
-        "device": place.type,
-        "precision": str(dtype).removeprefix("torch."),
-        **summarise(scores, dataset.classes),
-    }
+    """``sgone evaluate``: print the scores, and write them and their pictures where asked.
+
+    A plan without seeds takes the protocol's own. ConfigError where options do not fit together.
+    """
+    if not plan.seeds:
+        plan = dataclasses.replace(plan, seeds=(PROTOCOLS[plan.protocol].default_seed,))
+    if pictures and multiclass:
+        raise ConfigError("--pictures shows one class at a time; leave --multiclass out")
+    if table:
+        if fold is not None or multiclass or pictures:
+            raise ConfigError(
+                "--table measures every fold; leave --fold, --multiclass and --pictures out"
+            )
+        photographs = open_photographs(data, list_file)
+        _write_tables(plan, checkpoints, photographs, table, json_path)
+        return
+    checkpoint = load_checkpoint(_single(checkpoints, fold))
+    bench = Bench(checkpoint, open_photographs(data, list_file), fold, plan)
+    report = _multiclass(bench, plan) if multiclass else _episodes(bench, plan, pictures)
     print(format_report(report))
     if json_path:
         write_atomically(json_path, json.dumps(report, indent=2).encode())
 
 
-def summarise(scores: Sequence[Scores], classes: Sequence[str]) -> dict[str, Any]:
-    """Means over seeds, in percent, with the standard deviation where there are two or more."""
-
-    def spread(values: Sequence[float]) -> dict[str, float]:
-        mean = {"mean": statistics.fmean(values)}
-        return mean | ({"std": statistics.stdev(values)} if len(values) > 1 else {})
-
-    class_ids = sorted({class_id for score in scores for class_id in score.class_iou})
-    return {
-        "miou": spread([score.miou for score in scores]),
-        "fb_iou": spread([score.fb_iou for score in scores]),
-        "class_iou": {
-            classes[i]: spread([score.class_iou[i] for score in scores if i in score.class_iou])
-            for i in class_ids
-        },
-    }
+def _multiclass(bench: Bench, plan: Plan) -> dict[str, Any]:
+    return bench.report(plan, [bench.measure_multiclass(plan, seed) for seed in plan.seeds])
 
 
-def format_report(report: dict[str, Any]) -> str:
-    """The report as lines for a terminal."""
-
-    def percent(value: dict[str, float]) -> str:
-        return f"{value['mean']:5.1f}" + (f" ± {value['std']:.1f}" if "std" in value else "")
-
-    lines = [f"{name:>14} {percent(value)}" for name, value in report["class_iou"].items()]
-    lines += [
-        f"{'mIoU':>14} {percent(report['miou'])}",
-        f"{'FB-IoU':>14} {percent(report['fb_iou'])}",
-    ]
-    seen = report["classes_seen_in_training"]
-    protocol = report["protocol"]
-    lines.append(
-        f"{protocol['name']} protocol, {protocol['episodes']} {protocol['shots']}-shot episodes, "
-        f"seeds {report['seeds']}, {report['data']} ({report['images']} images), "
-        f"checkpoint {report['sha256'][:12]}, {report['precision']} on {report['device']}"
-    )
-    lines.append(
-        f"Seen in training, so no figure on unseen classes: {', '.join(seen)}"
-        if seen
-        else "None of these classes was seen in training."
-    )
-    return "\n".join(lines)
+def _episodes(bench: Bench, plan: Plan, pictures: Path | None) -> dict[str, Any]:
+    """Scores of all seeds, and pictures of the first one's episodes."""
+    measured = [bench.measure(plan, seed) for seed in plan.seeds]
+    report = bench.report(plan, [measurement.meter.scores() for measurement in measured])
+    if pictures:
+        try:
+            from model.showcase import show
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                "pictures need matplotlib: pip install 'sg-one-service[train]'"
+            ) from error
+        show(bench.gallery, bench.predictor(plan), measured[0], report, pictures)
+    return report
 
 
-def _open(data: Path, list_file: Path | None) -> SegmentationDataset:
-    """A VOC folder where there is ``JPEGImages``, else a plain folder of classes."""
-    if (data / "JPEGImages").is_dir():
-        return pascal_voc(data, list_file or data / "lists" / "val.txt")
-    return image_folder(data)
+def _write_tables(
+    plan: Plan,
+    checkpoints: Sequence[Path],
+    photographs: Photographs,
+    path: Path,
+    json_path: Path | None,
+) -> None:
+    """The paper's Tables 2 to 4 as Markdown, and every report in them as JSON, else beside it.
+
+    All checkpoints are read before the first is measured: a bad one is told at once.
+    """
+    if photographs.dataset.classes != CLASSES:
+        raise ConfigError(f"{photographs.name} is not PASCAL VOC, which SG-One's tables are of")
+    loaded = [load_checkpoint(path) for path in _one_for_each_fold(checkpoints)]
+    reports = []
+    for fold, checkpoint in zip(FOLDS, loaded, strict=True):
+        bench = Bench(checkpoint, photographs, fold, plan)
+        for shots in SHOTS:
+            reports.append(_episodes(bench, dataclasses.replace(plan, shots=shots), None))
+            print(format_report(reports[-1]), end="\n\n", flush=True)
+    write_atomically(path, tables(reports).encode())
+    write_atomically(json_path or path.with_suffix(".json"), json.dumps(reports, indent=2).encode())
 
 
-def draw_episodes(
-    dataset: SegmentationDataset, class_ids: Sequence[int], protocol: Protocol, seed: int
-) -> list[EpisodeViews]:
-    """The protocol's episodes for one seed, in order."""
-    sampler = EpisodeSampler(dataset, class_ids, protocol.shots, seed, protocol.balance)
-    return [sampler.episode(index) for index in range(protocol.episodes)]
+def _single(checkpoints: Sequence[Path], fold: int | None) -> Path:
+    """The one checkpoint that is named, ``{fold}`` in it replaced."""
+    if len(checkpoints) != 1:
+        raise ConfigError(f"{len(checkpoints)} checkpoints are named; name one, or ask for --table")
+    if fold is None and "{fold}" in str(checkpoints[0]):
+        raise ConfigError(f"{checkpoints[0]} stands for four files; choose one with --fold")
+    return _of_fold(checkpoints[0], fold)
 
 
-@torch.inference_mode()
-def score_episodes(
-    network: SGOne,
-    store: FeatureStore,
-    episodes: Sequence[EpisodeViews],
-    fusion: Fusion,
-    description: str,
-) -> Scores:
-    """Segment every episode's query and score it."""
-    meter = IoUMeter(sorted({episode.query.class_id for episode in episodes}))
-    batches = [episodes[i : i + BATCH_SIZE] for i in range(0, len(episodes), BATCH_SIZE)]
-    for views in tqdm(batches, desc=description, leave=False):
-        batch = store.batch(views)
-        meter.update(predict_masks(network, batch, fusion), batch.query_labels, batch.class_ids)
-    return meter.scores()
+def _one_for_each_fold(checkpoints: Sequence[Path]) -> list[Path]:
+    """Four as they are named, or one name with ``{fold}`` in it."""
+    if len(checkpoints) == 1 and "{fold}" in str(checkpoints[0]):
+        return [_of_fold(checkpoints[0], fold) for fold in FOLDS]
+    if len(checkpoints) != len(FOLDS):
+        raise ConfigError(
+            f"--table needs a checkpoint for each fold, and {len(checkpoints)} are named; "
+            "name four in the order of folds, or one with {fold} in its name"
+        )
+    return list(checkpoints)
 
 
-@torch.inference_mode()
-def predict_masks(network: SGOne, batch: FeatureBatch, fusion: Fusion) -> Tensor:
-    """(B, H, W) bool masks of a batch of episodes."""
-    height, width = batch.query_labels.shape[-2:]
-    prototypes = network.pool_support(batch.supports, batch.support_masks)
-    logits = network.segment_features(batch.query, (height, width), prototypes, fusion)
-    return logits[:, 1] > logits[:, 0]
+def _of_fold(checkpoint: Path, fold: int | None) -> Path:
+    return Path(str(checkpoint).replace("{fold}", str(fold)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from model.episode import VOID
-from model.metrics import IoUMeter
+from model.metrics import IoUMeter, MulticlassMeter
 
 
 def measure(*episodes):
@@ -43,3 +43,42 @@ def test_void_pixels_do_not_count():
 
 def test_a_class_that_is_never_predicted_scores_zero():
     assert measure((1, [0, 0], [1, 0])).class_iou == {1: 0.0}
+
+
+def test_each_episode_has_its_own_iou_in_order():
+    meter = IoUMeter([1, 2])
+    for class_id, mask, label in (
+        (2, [1, 1, 0, 0], [1, 0, 0, 0]),
+        (1, [1, 1, 1, 1], [1, 1, 1, VOID]),
+        (1, [0, 0, 0, 0], [0, 0, 0, VOID]),
+    ):
+        meter.update(
+            torch.tensor([[mask]], dtype=torch.bool),
+            torch.tensor([[label]], dtype=torch.uint8),
+            torch.tensor([class_id]),
+        )
+    assert meter.episode_iou == [50, 100, 100]
+
+
+def measure_multiclass(predicted, truth, class_ids):
+    meter = MulticlassMeter(class_ids)
+    meter.update(torch.tensor([predicted]), torch.tensor([truth], dtype=torch.uint8))
+    return meter.scores()
+
+
+def test_multiclass_iou_by_hand():
+    scores = measure_multiclass([1, 1, 2, 0, 0, 0], [1, 2, 2, 0, 0, 1], class_ids=[7, 9])
+    assert scores.class_iou == {7: pytest.approx(100 / 3), 9: pytest.approx(50)}
+    assert scores.miou == pytest.approx((100 / 3 + 50) / 2)
+    assert scores.background_iou == pytest.approx(200 / 3)
+
+
+def test_multiclass_void_does_not_count():
+    scores = measure_multiclass([1, 2, 0], [1, VOID, VOID], class_ids=[7, 9])
+    assert scores.class_iou == {7: pytest.approx(100)}
+
+
+def test_a_class_that_no_truth_holds_still_takes_pixels_from_the_others():
+    scores = measure_multiclass([1, 2, 2, 0], [1, 1, 0, 0], class_ids=[7, 9])
+    assert scores.class_iou == {7: pytest.approx(50)}
+    assert scores.background_iou == pytest.approx(50)

@@ -1,0 +1,75 @@
+"""Scores of several seeds as one report, for a file and for a terminal."""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from model.metrics import MulticlassScores, Scores
+
+FIGURES = {"miou": "mIoU", "fb_iou": "FB-IoU", "background_iou": "background"}
+"""Fields of scores that are one figure, and what people call it."""
+
+
+def summarise(
+    scores: Sequence[Scores] | Sequence[MulticlassScores], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Every figure in percent: its mean over seeds, its values, and their standard deviation."""
+    tables = [dataclasses.asdict(score) for score in scores]
+    class_ids = sorted({class_id for table in tables for class_id in table["class_iou"]})
+    figures = {
+        name: spread([table[name] for table in tables]) for name in FIGURES if name in tables[0]
+    }
+    return figures | {
+        "class_iou": {
+            classes[i]: spread(
+                [table["class_iou"][i] for table in tables if i in table["class_iou"]]
+            )
+            for i in class_ids
+        }
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """``std`` is the sample's, and there from two values on."""
+    summary = {"mean": statistics.fmean(values), "values": list(values)}
+    return summary | ({"std": statistics.stdev(values)} if len(values) > 1 else {})
+
+
+def percent(value: dict[str, Any]) -> str:
+    """A spread as people read it: ``37.7 ± 0.6``."""
+    return f"{value['mean']:.1f}" + (f" ± {value['std']:.1f}" if "std" in value else "")
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The report as lines for a terminal: its figures, their conditions, and what they are not."""
+    figures = {name: report[key] for key, name in FIGURES.items() if key in report}
+    width = max(map(len, [*report["class_iou"], *figures]))
+    lines = [
+        f"{name:>{width}}  {percent(value)}"
+        for name, value in [*report["class_iou"].items(), *figures.items()]
+    ]
+    seen = report["classes_seen_in_training"]
+    return "\n".join(
+        [
+            *lines,
+            conditions(report),
+            f"Seen in training, so no figure on unseen classes: {', '.join(seen)}"
+            if seen
+            else "None of these classes was seen in training.",
+        ]
+    )
+
+
+def conditions(report: dict[str, Any]) -> str:
+    """What a figure depends on, in one sentence."""
+    protocol = report["protocol"]
+    fold = "all classes" if report["fold"] is None else f"fold {report['fold']}"
+    task = "multi-class" if "background_iou" in report else "one-class"
+    return (
+        f"{report['method']}, {fold} of {report['data']} ({report['list']}, "
+        f"{report['images']} images); {protocol['name']} protocol ({protocol['rules']}), "
+        f"{protocol['episodes']} {protocol['shots']}-shot {task} episodes ({protocol['fusion']}) "
+        f"for each seed ({', '.join(map(str, report['seeds']))}); "
+        f"checkpoint {report['sha256'][:12]}, {report['precision']} on {report['device']}"
+    )

@@ -1,0 +1,203 @@
+"""What the protocols draw, show and count, and what the gallery keeps."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from labelled import SIZE, oracle, write_masks, write_pairs
+from model.checkpoint import load_checkpoint
+from model.datasets.layouts import open_dataset
+from model.episode import VOID, Support
+from model.errors import DatasetError
+from model.gallery import Gallery
+from model.guidance import FUSIONS
+from model.multiclass import class_map, draw_multiclass, score_multiclass, true_map
+from model.network import SGOne, SGOneConfig
+from model.predictor import Segmenter
+from model.protocols import Hsnet, Oslsm
+from model.sampling import View
+from model.scoring import network_predictor, predict_mask, predict_probability, score_episodes
+from model.transforms import TransformConfig
+from networks import LONGEST_SIDE, build_decisive_network, settle_statistics
+
+TRANSFORM = TransformConfig(LONGEST_SIDE)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs")
+
+
+@pytest.fixture(scope="module")
+def segmenter(checkpoint):
+    loaded = load_checkpoint(checkpoint)
+    return Segmenter(loaded.network, loaded.transform)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("shots", [1, 3])
+def test_oslsm_scores_the_very_mask_that_is_served(pairs, segmenter, shots, fusion):
+    protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
+    gallery = Gallery(segmenter, dataset, protocol)
+    predict = network_predictor(segmenter.network, fusion)
+    for episode in protocol.draw(dataset, (0, 1), shots, 4, seed=0):
+        loaded = [dataset.load(view.sample, view.class_id) for view in episode.supports]
+        supports = [Support(image, label == 1) for image, label in loaded]
+        query, _ = dataset.load(episode.query.sample, episode.query.class_id)
+        served = segmenter.predict(supports, query, fusion) > 0.5
+        mask = predict_mask(predict, gallery, episode).numpy()
+        assert mask.shape == query.shape[:2]
+        assert 0.02 < served.mean() < 0.98
+        np.testing.assert_array_equal(mask, served)
+
+
+def test_hsnet_squeezes_image_and_truth_to_a_square_and_keeps_void(pairs):
+    prepared = Hsnet(TRANSFORM).prepare(*open_dataset(pairs).load(0, 0))
+    assert prepared.pixels.shape == (3, 65, 65)
+    assert prepared.truth.shape == prepared.support_mask.shape == (65, 65)
+    assert set(prepared.truth.unique().tolist()) == {0, 1, VOID}
+    assert prepared.support_mask.sum() == (prepared.truth == 1).sum()
+
+
+def test_oslsm_keeps_the_aspect_ratio_and_counts_void_as_background(pairs):
+    prepared = Oslsm(TRANSFORM).prepare(*open_dataset(pairs).load(0, 0))
+    assert prepared.pixels.shape == (3, 49, 65)
+    assert prepared.support_mask.shape == (49, 65)
+    assert prepared.truth.shape == SIZE
+    assert prepared.truth[:6].sum() == 0
+    assert prepared.truth.unique().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("width", "is_member"), [(64, False), (65, True)])
+def test_oslsm_leaves_out_an_object_on_at_most_two_pixels_of_its_grid(tmp_path, width, is_member):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[30:40, 32 : 32 + width] = 1
+    dataset = open_dataset(write_masks(tmp_path, [mask]))
+    usable = Oslsm(TRANSFORM).usable(dataset, (0,))
+    assert dataset.members(0) == Hsnet(TRANSFORM).usable(dataset, (0,)).members(0) == [0]
+    assert usable.members(0) == ([0] if is_member else [])
+    assert usable.without({0}).samples == ()
+
+
+def test_oslsm_walks_every_pair_of_query_and_class_in_an_order_of_the_seed(pairs):
+    protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
+    episodes = protocol.draw(dataset, range(5), 1, 40, seed=1385)
+    queries = [episode.query for episode in episodes]
+    first, second = queries[:20], queries[20:]
+    assert len(set(first)) == 20
+    assert sorted(first) == sorted(second)
+    assert first != second
+    assert protocol.draw(dataset, range(5), 1, 40, seed=1385) == episodes
+    assert protocol.draw(dataset, range(5), 1, 40, seed=1386) != episodes
+
+
+def test_hsnet_walks_the_pairs_in_order(pairs):
+    episodes = Hsnet(TRANSFORM).draw(open_dataset(pairs), (0,), 1, 4, seed=0)
+    assert [episode.query.sample for episode in episodes] == [0, 4, 5, 9]
+
+
+def test_a_class_with_too_few_images_is_named(pairs):
+    for protocol in (Hsnet(TRANSFORM), Oslsm(TRANSFORM)):
+        with pytest.raises(DatasetError, match="'aeroplane' has 4 usable images"):
+            protocol.draw(open_dataset(pairs), (0,), 4, 1, seed=0)
+
+
+# The gallery
+
+
+def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pairs, segmenter):
+    dataset, protocol = open_dataset(pairs), Hsnet(TRANSFORM)
+    gallery = Gallery(segmenter, dataset, protocol)
+    calls = []
+    hook = segmenter.network.backbone.register_forward_hook(lambda *_: calls.append(1))
+    episodes = protocol.draw(dataset, range(5), 2, 60, seed=0)
+    score_episodes(network_predictor(segmenter.network, "average"), gallery, episodes, "test")
+    hook.remove()
+    assert len(calls) == len(dataset.samples)
+
+
+def test_a_gallery_without_room_gives_the_same_scores(pairs, segmenter):
+    dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
+    episodes = protocol.draw(dataset, range(5), 1, 8, seed=0)
+    predict = network_predictor(segmenter.network, "average")
+    roomy, full = (
+        score_episodes(predict, Gallery(segmenter, dataset, protocol, room), episodes, "test")
+        for room in (8 << 30, 0)
+    )
+    assert roomy.scores() == full.scores()
+    assert roomy.episode_iou == full.episode_iou
+
+
+def build_masking_network():
+    """Supports are read under their masks, so that their features are their own."""
+    plain = build_decisive_network()
+    network = SGOne(dataclasses.replace(plain.config, support_mask="image"))
+    network.load_state_dict(plain.state_dict())
+    return network
+
+
+def build_matching_network():
+    """Supports are kept as cells of several depths, at sides of 32n + 1 pixels."""
+    torch.manual_seed(0)
+    config = SGOneConfig(
+        backbone="mobilenet_v2_pyramid", head="matching", branch_channels=8, align_corners=True
+    )
+    return settle_statistics(SGOne(config)).eval()
+
+
+@pytest.mark.parametrize(
+    ("build", "transform"),
+    [(build_masking_network, TRANSFORM), (build_matching_network, TransformConfig(97, stride=32))],
+)
+def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
+    segmenter, dataset = Segmenter(build(), transform), open_dataset(pairs)
+    gallery = Gallery(segmenter, dataset, Oslsm(transform))
+    predict = network_predictor(segmenter.network, "average")
+    views = [View(5, 0, 0), View(4, 0, 0)]
+    loaded = [dataset.load(view.sample, view.class_id) for view in views]
+    supports = [Support(image, label == 1) for image, label in loaded]
+    served = segmenter.predict(supports, dataset.load(0, 0)[0])
+    scored = predict_probability(predict, gallery, View(0, 0, 0), views)
+    np.testing.assert_array_equal(scored.numpy(), served)
+
+
+@pytest.mark.parametrize("protocol", [Hsnet(TRANSFORM), Oslsm(TRANSFORM)])
+def test_a_perfect_predictor_scores_a_hundred(pairs, segmenter, protocol):
+    dataset = open_dataset(pairs)
+    gallery = Gallery(segmenter, dataset, protocol)
+    episodes = protocol.draw(dataset, range(5), 1, 20, seed=0)
+    scores = score_episodes(oracle, gallery, episodes, "test").scores()
+    assert (scores.miou, scores.fb_iou) == (100, 100)
+
+
+# Several classes
+
+
+def test_the_surest_class_wins_where_any_says_object():
+    probabilities = torch.tensor([[[0.6, 0.9, 0.2, 0.5]], [[0.7, 0.8, 0.1, 0.4]]])
+    assert class_map(probabilities).tolist() == [[2, 1, 0, 0]]
+
+
+def test_the_truth_of_several_classes_is_one_map_with_void():
+    truths = torch.tensor([[[1, 0, 0, VOID]], [[0, 1, 0, VOID]]], dtype=torch.uint8)
+    assert true_map(truths).tolist() == [[1, 2, 0, VOID]]
+
+
+def test_several_classes_are_found_in_one_query(pairs, segmenter):
+    dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
+    gallery = Gallery(segmenter, dataset, protocol)
+    episodes = draw_multiclass(dataset, range(5), shots=3, count=10, seed=0)
+    assert [episode.queries[0].sample for episode in episodes] == list(range(10))
+    scores = score_multiclass(oracle, gallery, range(5), episodes, "test").scores()
+    assert (scores.miou, scores.background_iou) == (100, 100)
+    assert set(scores.class_iou) == set(range(5))
+
+
+def test_every_class_has_its_supports_and_the_query_is_none_of_them(pairs):
+    for episode in draw_multiclass(open_dataset(pairs), range(5), shots=3, count=20, seed=2):
+        assert [view.class_id for view in episode.queries] == list(range(5))
+        for class_id, supports in enumerate(episode.supports):
+            assert {view.class_id for view in supports} == {class_id}
+            assert len({view.sample for view in supports} - {episode.queries[0].sample}) == 3
