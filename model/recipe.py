@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from model.datasets.folder import image_folder
-from model.datasets.listing import SegmentationDataset
-from model.datasets.pascal import fold_classes, pascal_voc
+from model.configuration import read_toml
+from model.datasets.layouts import Layout, open_dataset
+from model.datasets.listing import SegmentationDataset, join
 from model.errors import ConfigError
 from model.network import SGOneConfig
 from model.transforms import TransformConfig
@@ -23,15 +23,20 @@ _FORBID = ConfigDict(extra="forbid")
 class Data:
     """Where photographs lie, and which classes a run may see.
 
+    ``list`` names the images or classes to train on; ``layout`` is recognised where it is not set.
     ``held_out`` classes (by name) are not trained on: their episodes choose the checkpoint.
     Images that hold a test class (of ``fold``) or a held-out class are left out of training.
+    ``composites`` is a second data set, such as ``sgone composites`` makes, whose classes take part
+    in training only; ``composite_share`` of the episodes are drawn from it.
     """
 
-    layout: Literal["voc", "folder"]
     root: Path
     list: Path | None = None
+    layout: Layout | None = None
     fold: Annotated[int, Field(ge=0, le=3)] | None = None
     held_out: tuple[str, ...] = ()
+    composites: Path | None = None
+    composite_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
 @dataclass(frozen=True, config=_FORBID)
@@ -41,7 +46,7 @@ class Optimiser:
     ``averaging`` is the decay of the exponential mean of the weights, which is what is judged and
     kept; 0 keeps the weights themselves. ``object_weight`` is the weight of object pixels in the
     cross-entropy, against 1 of the background's (the paper: 1). IoU wants an unsure pixel marked
-    where cross-entropy leaves it out.
+    where cross-entropy leaves it out. Gradients are scaled down to ``gradient_norm`` where longer.
     """
 
     kind: Literal["adamw", "sgd"] = "adamw"
@@ -51,6 +56,7 @@ class Optimiser:
     power: float = 0.9
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     object_weight: PositiveFloat = 1.0
+    gradient_norm: PositiveFloat | None = None
 
 
 @dataclass(frozen=True, config=_FORBID)
@@ -90,6 +96,7 @@ class Recipe:
     def identity(self) -> str:
         """What must be equal for a run to be resumed: all of it but the paths."""
         table = TypeAdapter(Recipe).dump_python(self, mode="json")
+        table["data"]["composites"] = self.data.composites is not None
         del table["data"]["root"], table["data"]["list"], table["backbone_weights"]
         return json.dumps(table, sort_keys=True)
 
@@ -102,12 +109,20 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The data set that a run trains on and the one that chooses its checkpoint."""
+    """The data set that a run trains on and the one that chooses its checkpoint.
+
+    ``shares`` are the training classes with the share of the episodes that each gets.
+    """
 
     training: SegmentationDataset
-    training_classes: tuple[int, ...]
+    shares: Mapping[int, float]
     validation: SegmentationDataset
     validation_classes: tuple[int, ...]
+
+    @property
+    def own_classes(self) -> tuple[int, ...]:
+        """The training classes that are no composites."""
+        return tuple(i for i in self.shares if i < len(self.validation.classes))
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -115,29 +130,7 @@ def read_recipe(path: Path) -> Recipe:
 
     Relative paths in it are relative to the working directory.
     """
-    try:
-        table = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path} does not exist; name a recipe such as those in configs/"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML ({error})") from error
-    try:
-        return TypeAdapter(Recipe).validate_python(table)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise ConfigError(f"{path}: {problems}") from error
-
-
-def open_dataset(data: Data) -> SegmentationDataset:
-    """The whole data set that a recipe names."""
-    if data.layout == "folder":
-        return image_folder(data.root)
-    return pascal_voc(data.root, data.list or data.root / "lists" / "train.txt")
+    return read_toml(path, Recipe)
 
 
 def split(data: Data, shots: int) -> Split:
@@ -145,16 +138,24 @@ def split(data: Data, shots: int) -> Split:
 
     Classes with too few images for an episode are left out of training.
     """
-    dataset = open_dataset(data)
-    test = fold_classes(data.fold) if data.fold is not None else ()
+    dataset = open_dataset(data.root, data.list, data.layout, "train")
+    test = dataset.fold(data.fold) if data.fold is not None else ()
     held_out = dataset.ids(data.held_out)
     if overlap := set(test) & set(held_out):
         names = ", ".join(dataset.classes[class_id] for class_id in sorted(overlap))
         raise ConfigError(f"held_out names test classes of fold {data.fold}: {names}")
     training = dataset.without({*test, *held_out})
-    return Split(
-        training,
-        tuple(i for i in range(len(dataset.classes)) if len(training.members(i)) > shots),
-        dataset.without(test),
-        held_out,
-    )
+    own = _drawable(training, shots)
+    shares = {class_id: 1 / len(own) for class_id in own}
+    if data.composites is not None:
+        composites = open_dataset(data.composites)
+        training = join(training, composites)
+        theirs = [len(dataset.classes) + class_id for class_id in _drawable(composites, shots)]
+        shares = {class_id: (1 - data.composite_share) / len(own) for class_id in own}
+        shares |= {class_id: data.composite_share / len(theirs) for class_id in theirs}
+    return Split(training, shares, dataset.without(test), held_out)
+
+
+def _drawable(dataset: SegmentationDataset, shots: int) -> tuple[int, ...]:
+    """Classes with enough images for an episode."""
+    return tuple(i for i in range(len(dataset.classes)) if len(dataset.members(i)) > shots)

@@ -1,6 +1,6 @@
 """Episodes: drawn by seed and index alone, so that any of them can be made again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -34,9 +34,9 @@ class EpisodeViews(NamedTuple):
 class EpisodeSampler:
     """Draws episode ``index`` from ``seed`` alone, the same on every machine.
 
-    ``balance="class"`` draws the class evenly (training). ``balance="sample"`` walks all pairs of
-    sample and class in order, again and again, as HSNet's evaluation does. ``views`` is the number
-    of augmentations of a sample to draw from.
+    ``balance="class"`` draws the class evenly, or by ``shares`` (training). ``balance="sample"``
+    walks all pairs of sample and class in order, again and again, as HSNet's evaluation does.
+    ``views`` is the number of augmentations of a sample to draw from.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class EpisodeSampler:
         seed: int,
         balance: Balance,
         views: int = 1,
+        shares: Mapping[int, float] | None = None,
     ) -> None:
         self.members = {class_id: dataset.members(class_id) for class_id in class_ids}
         for class_id, members in self.members.items():
@@ -59,12 +60,13 @@ class EpisodeSampler:
             (query, class_id) for class_id, members in self.members.items() for query in members
         )
         self.shots, self.seed, self.balance, self.views = shots, seed, balance, views
+        self.shares = [shares[i] for i in sorted(self.members)] if shares else None
 
     def episode(self, index: int) -> EpisodeViews:
         """The query and its supports."""
         generator = np.random.default_rng((self.seed, index))
         if self.balance == "class":
-            class_id = int(generator.choice(sorted(self.members)))
+            class_id = int(generator.choice(sorted(self.members), p=self.shares))
             query = int(generator.choice(self.members[class_id]))
         else:
             query, class_id = self.queries[index % len(self.queries)]

@@ -3,10 +3,10 @@
 import dataclasses
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -18,12 +18,11 @@ from tqdm import tqdm
 
 from model.backbone import load_imagenet_weights
 from model.checkpoint import Card, save_checkpoint
-from model.evaluate import Protocol, draw_episodes, predict_masks, score_episodes
 from model.features import FeatureBatch, FeatureStore
 from model.metrics import Scores
 from model.network import SGOne
 from model.objective import EpisodeLoss, build_optimiser, learning_rate
-from model.plots import draw_curves, draw_grid
+from model.plots import GridRow, draw_curves, draw_grid
 from model.predictor import choose_device
 from model.recipe import Recipe, read_recipe, split
 from model.resume import Progress, load_progress, save_progress
@@ -36,6 +35,7 @@ from model.sampling import (
     collate,
 )
 from model.transforms import TrainingTransform
+from model.validation import predict_masks, score_episodes
 
 VALIDATION_SEED = 1
 """Validation episodes are the same for every run, whatever its training seed."""
@@ -57,19 +57,34 @@ def main(
     run_dir: Path | None = None,
     resume: bool = False,
     device: str = "auto",
+    composites: Path | None = None,
+    fold: int | None = None,
+    held_out: Sequence[str] = (),
 ) -> None:
-    """``sgone train``: the options override the recipe's paths, and only those."""
-    recipe = read_recipe(config)
-    if data is not None:
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=data))
-    if backbone_weights is not None:
-        recipe = dataclasses.replace(recipe, backbone_weights=backbone_weights)
+    """``sgone train``: the options override the recipe's paths, and which classes it may see."""
+    recipe = override(
+        read_recipe(config),
+        {"root": data, "composites": composites, "fold": fold, "held_out": tuple(held_out) or None},
+        {"backbone_weights": backbone_weights},
+    )
     place = _join(choose_device(device))
     try:
         Run(recipe, run_dir or Path("runs") / recipe.name, place).train(resume)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def override(recipe: Recipe, data: dict[str, Any], rest: dict[str, Any]) -> Recipe:
+    """The recipe with what is not None in its place; a fold is told by the run's name."""
+
+    def given(options: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if value is not None}
+
+    if data["fold"] is not None:
+        rest = {**rest, "name": f"{recipe.name}-fold{data['fold']}"}
+    changed = dataclasses.replace(recipe.data, **given(data))
+    return dataclasses.replace(recipe, data=changed, **given(rest))
 
 
 def _join(device: torch.device) -> Place:
@@ -141,10 +156,10 @@ class Run:
     def _batches(self) -> Iterator[EpisodeBatch | FeatureBatch]:
         """The batches from the current step on; each process takes its own share of every step."""
         recipe, schedule, place = self.recipe, self.recipe.schedule, self.place
-        data, classes = self.split.training, self.split.training_classes
+        data, shares = self.split.training, self.split.shares
         loader = ViewLoader(data, schedule.side, TrainingTransform(schedule.side), recipe.seed)
         sampler = EpisodeSampler(
-            data, classes, schedule.shots, recipe.seed, "class", recipe.schedule.views
+            data, tuple(shares), schedule.shots, recipe.seed, "class", schedule.views, shares
         )
         size = schedule.batch_size
         firsts = [
@@ -172,6 +187,8 @@ class Run:
             value = loss(batch)
         self.optimiser.zero_grad()
         value.backward()
+        if limit := self.recipe.optimiser.gradient_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
         self.optimiser.step()
         self.average.update_parameters(self.network)
         return float(value.detach())
@@ -206,9 +223,11 @@ class Run:
 
     def _validation_episodes(self, count: int) -> list[EpisodeViews]:
         schedule = self.recipe.schedule
-        protocol = Protocol(schedule.side, schedule.shots, episodes=count, balance="class")
-        classes = self.split.validation_classes or self.split.training_classes
-        return draw_episodes(self.split.validation, classes, protocol, VALIDATION_SEED)
+        classes = self.split.validation_classes or self.split.own_classes
+        sampler = EpisodeSampler(
+            self.split.validation, classes, schedule.shots, VALIDATION_SEED, "class"
+        )
+        return [sampler.episode(index) for index in range(count)]
 
     def _validation_store(self) -> FeatureStore:
         return self._store(ViewLoader(self.split.validation, self.recipe.schedule.side))
@@ -231,8 +250,8 @@ class Run:
         )
         card = Card(
             name=recipe.name,
-            classes=tuple(self.split.training.classes[i] for i in self.split.training_classes),
-            data=f"{len(self.split.training.samples)} photographs, {self.progress.step} steps of "
+            classes=tuple(self.split.training.classes[i] for i in self.split.own_classes),
+            data=f"{len(self.split.training.samples)} images, {self.progress.step} steps of "
             f"{schedule.batch_size * self.place.world} episodes at {schedule.side} px",
             seed=recipe.seed,
             metrics={measure: round(scores.miou, 2)} if scores else {},
@@ -246,7 +265,12 @@ class Run:
         episodes = self._validation_episodes(count=8)
         with self._autocast():
             masks = predict_masks(self.kept, store.batch(episodes), "average")
-        draw_grid(store.loader, episodes, masks, self.folder / "episodes.png")
+        dataset = self.split.validation
+        rows = [
+            GridRow(episode, mask, dataset.classes[episode.query.class_id])
+            for episode, mask in zip(episodes, masks, strict=True)
+        ]
+        draw_grid(dataset, rows, self.folder / "episodes.png")
 
 
 def build_network(recipe: Recipe) -> SGOne:

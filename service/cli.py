@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from model.errors import ConfigError
 from service.flags import OneSentence, SettingsCommand
 
 if TYPE_CHECKING:
+    from model.baselines import BaselineName
     from model.guidance import Fusion
+    from model.protocols import ProtocolName
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -106,6 +109,9 @@ def segment(
 @click.argument("config", type=EXISTING_FILE)
 @click.option("--data", type=EXISTING, help="Data folder, instead of the recipe's.")
 @click.option("--backbone-weights", type=EXISTING_FILE, help="Instead of the recipe's.")
+@click.option("--composites", type=EXISTING, help="Instead of the recipe's (sgone composites).")
+@click.option("--fold", type=click.IntRange(0, 3), help="Never see this fold's test classes.")
+@click.option("--held-out", multiple=True, help="Choose the checkpoint by this class; repeat.")
 @click.option("--run-dir", type=ANY_PATH, help="Folder for checkpoints, curves and masks.")
 @click.option("--resume", is_flag=True, help="Go on where the run was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -117,23 +123,79 @@ def train(config: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.option("--checkpoint", type=ANY_PATH, help="[default: the shipped one]")
-@click.option("--data", type=EXISTING, required=True, help="VOC layout, or CLASS/image + mask.")
-@click.option("--list", "list_file", type=EXISTING_FILE, help="Names of the images to use.")
-@click.option("--fold", type=click.IntRange(0, 3), help="Only this fold's classes (VOC).")
-@click.option("--shots", type=click.IntRange(1), default=1, show_default=True)
+@click.argument("config", type=EXISTING_FILE)
+@click.option("--data", type=EXISTING, help="Folder of the material, instead of the recipe's.")
+@click.option("--run-dir", type=ANY_PATH, help="Folder for the weights and their history.")
+@click.option("--steps", type=click.IntRange(1), help="Length of the run, instead of the recipe's.")
+@click.option("--resume", is_flag=True, help="Go on where the run was stopped.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def distill(config: Path, **options: Any) -> None:
+    """Distil a VGG-16 backbone as CONFIG (TOML) describes."""
+    from model import distill
+
+    distill.main(config, **options)
+
+
+@main.command()
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=ANY_PATH,
+    multiple=True,
+    help="Four, or a name with {fold}, for --table.  [default: the shipped one]",
+)
+@click.option("--data", type=EXISTING, required=True, help="Folder of a data set.")
+@click.option("--list", "list_file", type=EXISTING_FILE, help="What of the data set to use.")
+@click.option("--fold", type=click.IntRange(0, 3), help="Only this fold's test classes.")
+@click.option("--shots", type=click.IntRange(1), help="[default: 1; with --multiclass 5]")
 @fusion_option
-@click.option("--protocol", default="hsnet", show_default=True)
+@click.option(
+    "--protocol",
+    type=click.Choice(["hsnet", "oslsm"]),
+    default="hsnet",
+    show_default=True,
+    help="HSNet's, or OSLSM's, which the paper follows.",
+)
 @click.option("--episodes", type=click.IntRange(1), default=1000, show_default=True)
-@click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="Repeat for several.")
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    help="Repeat for several.  [default: the protocol's]",
+)
+@click.option(
+    "--baseline",
+    type=click.Choice(["1nn", "logreg"]),
+    help="On the checkpoint's backbone, instead of its network.",
+)
+@click.option("--multiclass", is_flag=True, help="All classes of the fold in every query.")
+@click.option("--table", type=ANY_PATH, help="Write the paper's Tables 2 to 4 here (Markdown).")
 @click.option("--json", "json_path", type=ANY_PATH, help="Also write the scores here.")
+@click.option("--pictures", type=ANY_PATH, help="Folder for pictures of the first seed.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", default="auto", show_default=True)
-def evaluate(checkpoint: Path | None, fusion: str, **options: Any) -> None:
+def evaluate(
+    checkpoints: tuple[Path, ...],
+    protocol: "ProtocolName",
+    shots: int | None,
+    fusion: "Fusion",
+    episodes: int,
+    seeds: tuple[int, ...],
+    baseline: "BaselineName | None",
+    multiclass: bool,
+    device: str,
+    precision: str,
+    **options: Any,
+) -> None:
     """Measure mIoU and FB-IoU on a seeded list of episodes."""
     from model import evaluate
+    from model.bench import Plan
 
-    evaluate.main(checkpoint or _shipped_checkpoint(), fusion=_fusion(fusion), **options)
+    shots = shots or (5 if multiclass else 1)
+    plan = Plan(seeds, protocol, shots, fusion, episodes, baseline, device, precision)
+    checkpoints = checkpoints or (_shipped_checkpoint(),)
+    evaluate.main(plan, checkpoints, multiclass=multiclass, **options)
 
 
 @main.command()
@@ -175,6 +237,27 @@ def openapi() -> None:
     from service.app import create_app
 
     click.echo(json.dumps(create_app().openapi(), indent=2))
+
+
+@main.command()
+@click.option("--objects", type=EXISTING, required=True,
+              help="Folder of CLASS/*.jpg, one object in the middle of each.")  # fmt: skip
+@click.option("--backgrounds", type=EXISTING, multiple=True, required=True,
+              help="Folder of photographs to paste on; repeat for several.")  # fmt: skip
+@click.option("--out", type=ANY_PATH, required=True, help="Folder to make.")
+@click.option("--per-class", type=click.IntRange(1), default=24, show_default=True)
+@click.option("--cutouts-per-class", type=click.IntRange(1), default=14, show_default=True)
+@click.option("--side", type=click.IntRange(64), default=321, show_default=True, help="Pixels.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--leave-out", multiple=True, metavar="CLASS",
+              help="Besides those near VOC's classes; repeat for several.")  # fmt: skip
+def composites(out: Path, **options: Any) -> None:
+    """Make a training set of many classes from photographs without masks."""
+    try:
+        from model import composites
+    except ModuleNotFoundError as error:
+        raise ConfigError("composites need OpenCV: pip install 'sg-one-service[train]'") from error
+    composites.main(composites.Plan(**options), out)
 
 
 def _shipped_checkpoint() -> Path:

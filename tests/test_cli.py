@@ -18,7 +18,9 @@ from service.cli import main
 from service.engine import Engine
 from service.release import installed_version
 
-COMMANDS = ["serve", "segment", "train", "evaluate", "convert", "info", "openapi"]
+COMMANDS = [
+    "serve", "segment", "train", "evaluate", "convert", "info", "openapi", "distill", "composites"
+]  # fmt: skip
 
 
 def sgone(*arguments: Any) -> Result:

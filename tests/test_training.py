@@ -1,4 +1,4 @@
-"""Recipes, training runs, and evaluation, end to end on a tiny folder of coloured squares."""
+"""Recipes and training runs, end to end on a tiny folder of coloured squares."""
 
 import dataclasses
 import json
@@ -14,11 +14,12 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from model import evaluate, train
+from model import train
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError, ConfigError
 from model.recipe import read_recipe, split
 from networks import build_tiny_network
+from trees import write_folder
 
 COLOURS = {"blue": (30, 60, 220), "green": (40, 200, 60), "red": (220, 40, 30), "white": (240,) * 3}
 
@@ -113,7 +114,7 @@ def test_a_run_leaves_pictures_of_its_curves_and_masks(finished):
 def test_a_frozen_backbone_keeps_its_weights_and_the_head_learns(workshop, finished):
     before = load_file(workshop / "backbone.safetensors")
     after = load_file(finished / "state.safetensors")
-    assert torch.equal(after["network.backbone.stem.0.0.weight"], before["features.0.0.weight"])
+    assert torch.equal(after["network.backbone.layers.0.0.weight"], before["features.0.0.weight"])
     assert any(after[name].abs().sum() > 0 for name in after if name.startswith("optimiser."))
 
 
@@ -148,12 +149,12 @@ def test_another_recipe_does_not_resume(workshop, finished, tmp_path):
 
 
 def test_training_learns_to_find_the_colour(workshop, tmp_path):
-    text = RECIPE.format(steps=40, frozen="false")
-    text = text.replace("evaluate_every = 2", "evaluate_every = 40")
+    text = RECIPE.format(steps=60, frozen="false")
+    text = text.replace("evaluate_every = 2", "evaluate_every = 60")
     (tmp_path / "recipe.toml").write_text(text)
     out = run(workshop, tmp_path / "recipe.toml", tmp_path)
     history = json.loads(_metadata(out / "state.safetensors")["progress"])
-    assert np.mean(history["losses"][-5:]) < 0.6 * np.mean(history["losses"][:5])
+    assert np.mean(history["losses"][-10:]) < 0.6 * np.mean(history["losses"][:10])
 
 
 @pytest.mark.slow
@@ -210,44 +211,37 @@ def test_held_out_classes_are_not_trained_on(workshop, tmp_path):
     recipe = read_recipe(write_recipe(tmp_path))
     data = dataclasses.replace(recipe.data, root=workshop / "data")
     parts = split(data, shots=1)
-    names = [parts.training.classes[i] for i in parts.training_classes]
+    names = [parts.training.classes[i] for i in parts.own_classes]
     assert names == ["blue", "green", "red"]
     assert [parts.validation.classes[i] for i in parts.validation_classes] == ["white"]
 
 
+def test_composites_take_their_share_of_training_and_no_part_in_validation(workshop, tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path))
+    composites = write_folder(tmp_path / "composites", classes=("anchor", "ant"))
+    data = dataclasses.replace(
+        recipe.data, root=workshop / "data", composites=composites, composite_share=0.6
+    )
+    parts = split(data, shots=1)
+    shares = {parts.training.classes[i]: share for i, share in parts.shares.items()}
+    assert shares == pytest.approx(
+        {"blue": 0.4 / 3, "green": 0.4 / 3, "red": 0.4 / 3, "anchor": 0.3, "ant": 0.3}
+    )
+    assert "ant" not in parts.validation.classes
+    assert [parts.training.classes[i] for i in parts.own_classes] == ["blue", "green", "red"]
+
+
+def test_a_recipes_fold_and_held_out_classes_can_be_chosen_on_the_command_line(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path))
+    changed = train.override(recipe, {"fold": 2, "held_out": ("blue",), "root": None}, {})
+    assert (changed.data.fold, changed.data.held_out) == (2, ("blue",))
+    assert changed.data.root == recipe.data.root
+    assert changed.name == f"{recipe.name}-fold2"
+
+
 def test_every_recipe_of_the_repository_is_valid():
-    recipes = sorted((Path(train.__file__).parent / "configs").glob("*.toml"))
+    configs = Path(train.__file__).parent / "configs"
+    recipes = sorted(path for path in configs.rglob("*.toml") if path.stem != "vgg16-distill")
     assert recipes
     for path in recipes:
         assert read_recipe(path).name in path.read_text()
-
-
-def evaluate_tiny(workshop, finished, **options):
-    evaluate.main(
-        finished / "best.safetensors", workshop / "data", episodes=12, device="cpu", **options
-    )
-
-
-def test_evaluation_reports_every_class_and_its_conditions(workshop, finished, tmp_path, capsys):
-    out = tmp_path / "report.json"
-    evaluate_tiny(workshop, finished, seeds=(0, 1), json_path=out, precision="float32")
-    report = json.loads(out.read_text())
-    assert set(report["class_iou"]) == set(COLOURS)
-    assert report["classes_seen_in_training"] == ["blue", "green", "red"]
-    assert report["sha256"] == load_checkpoint(finished / "best.safetensors").sha256
-    assert report["protocol"]["episodes"] == 12
-    means = [value["mean"] for value in report["class_iou"].values()]
-    assert report["miou"]["mean"] == pytest.approx(np.mean(means), abs=0.01)
-    assert "std" in report["miou"]
-    assert "Seen in training" in capsys.readouterr().out
-
-
-def test_evaluation_repeats_exactly(workshop, finished, tmp_path):
-    for name in ("a.json", "b.json"):
-        evaluate_tiny(workshop, finished, seeds=(3,), json_path=tmp_path / name)
-    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
-
-
-def test_an_unknown_protocol_lists_the_known(workshop, finished):
-    with pytest.raises(ConfigError, match="choose hsnet"):
-        evaluate_tiny(workshop, finished, protocol="mine")

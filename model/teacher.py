@@ -1,0 +1,76 @@
+"""The teacher of a distillation: ImageNet's MobileNetV2, its maps and its class scores."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from model.errors import CheckpointError
+
+BLOCKS = {6: 32, 13: 96, 17: 320, 18: 1280}
+"""Blocks of torchvision's ``mobilenet_v2().features`` that are imitated, and their channels."""
+
+EPSILON = 1e-5
+"""Added to each channel's variance: some channels are nearly dead."""
+
+
+class Lesson(NamedTuple):
+    """What the teacher says of B views."""
+
+    maps: dict[int, Tensor]  # block -> (B, C, h, w), each channel of mean 0 and deviation 1
+    logits: Tensor  # (B, 1000)
+
+
+class Teacher(nn.Module):
+    """MobileNetV2 at its own strides (8, 16, 32, 32), not the dilated backbone: it never learns.
+
+    Views must be 32n + 1 pixels a side: there torch's padding is TensorFlow's, which the weights
+    may have been trained with, and cells of all strides begin at the same corner.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        self.network = torchvision.models.mobilenet_v2()
+        try:
+            self.network.load_state_dict(load_file(weights))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{weights} does not hold torchvision's mobilenet_v2 with classifier ({error})"
+            ) from error
+        self.standards = nn.ModuleDict(
+            {
+                str(block): nn.BatchNorm2d(width, EPSILON, momentum=None, affine=False)
+                for block, width in BLOCKS.items()
+            }
+        )
+        self.requires_grad_(False).eval()
+
+    def calibrate(self, batches: Iterable[Tensor]) -> None:
+        """Measure each channel's mean and deviation on normalised views."""
+        self.standards.train()
+        for views in batches:
+            self(views)
+        self.standards.eval()
+
+    @torch.no_grad()
+    def forward(self, views: Tensor) -> Lesson:
+        """(B, 3, 32n + 1, 32n + 1) normalised views -> Lesson."""
+        maps = {}
+        for block, layer in enumerate(self.network.features):
+            views = layer(views)
+            if block in BLOCKS:
+                maps[block] = self.standards[str(block)](views.float())
+        return Lesson(maps, self.network.classifier(views.mean((2, 3))).float())
+
+    def classify(self, standardised: Tensor) -> Tensor:
+        """(B, 1280, h, w) maps like block 18's -> (B, 1000) logits; gradients pass through."""
+        standard = self.standards["18"]
+        deviation = (standard.get_buffer("running_var") + EPSILON).sqrt()
+        pooled = standardised.mean((2, 3)) * deviation + standard.get_buffer("running_mean")
+        logits: Tensor = self.network.classifier(pooled)
+        return logits
