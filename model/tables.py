@@ -40,7 +40,7 @@ def tables(reports: Sequence[dict[str, Any]]) -> str:
         shots: [report for report in reports if report["protocol"]["shots"] == shots]
         for shots in SHOTS
     }
-    parts = ["# SG-One, Tables 2 to 4", _caution(reports[0])]
+    parts = ["# SG-One, Tables 2 to 4", _caution(reports)]
     for number, shots in zip((2, 3), SHOTS, strict=True):
         parts.append(f"**Table {number}.** mIoU (%), {shots}-shot\n\n{_miou(ours[shots], shots)}")
     parts.append(f"**Table 4.** FB-IoU (%), mean of the four folds\n\n{_fb_iou(ours)}")
@@ -75,16 +75,19 @@ def _ours(report: dict[str, Any]) -> str:
     return f"**{report['method']} (ours)**"
 
 
-def _caution(report: dict[str, Any]) -> str:
-    images = report["images"]
-    text = (
-        f"Ours is measured on the list {report['list']} of {report['data']}: {images:,} images. "
-        f"The other rows are the paper's (arXiv 1810.09091), measured on the {BENCHMARK_IMAGES:,} "
-        "of PASCAL VOC 2012's validation list."
-    )
-    if images != BENCHMARK_IMAGES:
-        text += " **That is another list of photographs: ours is no benchmark figure.**"
-    return text
+def _caution(reports: Sequence[dict[str, Any]]) -> str:
+    """What ours is measured on, and why it may not stand beside the paper's."""
+    first = reports[0]
+    sentences = [
+        f"Ours is measured on {first['data']} ({first['list']}): {first['images']:,} images.",
+        "The other rows are the paper's (arXiv 1810.09091), measured on the "
+        f"{BENCHMARK_IMAGES:,} of PASCAL VOC 2012's validation list.",
+    ]
+    if first["images"] != BENCHMARK_IMAGES:
+        sentences.append("**That is another list of photographs: ours is no benchmark figure.**")
+    if any(report["classes_seen_in_training"] for report in reports):
+        sentences.append("**Ours has seen test classes in training: it is no few-shot figure.**")
+    return " ".join(sentences)
 
 
 def _basis(folds: Sequence[dict[str, Any]]) -> str:

@@ -131,6 +131,13 @@ def test_the_mean_of_folds_spreads_over_seeds(table):
     assert row.endswith(f"| {mean['mean']:.1f} ± {mean['std']:.1f} |")
 
 
+def test_the_tables_say_where_test_classes_were_seen_in_training(table):
+    markdown, reports = table
+    assert "Ours has seen test classes in training" in markdown
+    unseen = [report | {"classes_seen_in_training": []} for report in reports]
+    assert "has seen test classes" not in tables(unseen)
+
+
 def test_a_list_as_long_as_the_benchmarks_is_not_called_another_one(table):
     reports = [report | {"images": 1449} for report in table[1]]
     assert "no benchmark" not in tables(reports)
