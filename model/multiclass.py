@@ -12,7 +12,8 @@ from model.datasets.listing import SegmentationDataset
 from model.gallery import Gallery
 from model.metrics import MulticlassMeter
 from model.sampling import EpisodeSampler, View
-from model.scoring import OBJECT_THRESHOLD, Predictor, predict_probability
+from model.scoring import Predictor, predict_probability
+from model.transforms import OBJECT_THRESHOLD
 
 
 class MulticlassEpisode(NamedTuple):

@@ -11,10 +11,7 @@ from model.guidance import Fusion
 from model.metrics import IoUMeter
 from model.network import SGOne
 from model.sampling import EpisodeViews, View
-from model.transforms import restore
-
-OBJECT_THRESHOLD = 0.5
-"""The object is where its probability is above."""
+from model.transforms import OBJECT_THRESHOLD, restore
 
 Predictor = Callable[[EncodedQuery, Sequence[EncodedSupport]], Tensor]
 """A query and its K supports -> (2, h, w) float32 logits on the CPU, channel 1 the object's."""

@@ -15,6 +15,9 @@ from torchvision.transforms import v2
 from model.backbone import STRIDE
 from model.episode import ObjectMask, Photograph
 
+OBJECT_THRESHOLD = 0.5
+"""Probability above which a pixel is the object's: there its logit is the larger of the two."""
+
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TransformConfig:

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from model.episode import ObjectMask, Photograph
+from model.transforms import OBJECT_THRESHOLD
 
-# The object where its probability is above: the larger of the network's two logits.
-OBJECT_THRESHOLD = 0.5
 # zlib's fastest. On a 12-megapixel mask 48 ms and 62 kB; level 6 takes 108 ms for 18 kB.
 PNG_COMPRESS_LEVEL = 1
 TINT = (255, 0, 180)  # magenta: rare in photographs
