@@ -102,7 +102,8 @@ class TapComparison:
 
 def directions(features: Tensor) -> Tensor:
     """(B, C, h, w) -> the same, centred on each image's mean, each cell of length √C / 4."""
-    centred = features.float() - features.float().mean(dim=(2, 3), keepdim=True)
+    cells = features.float()
+    centred = cells - cells.mean(dim=(2, 3), keepdim=True)
     length = math.sqrt(features.shape[1]) / 4
     return (F.normalize(centred, dim=1) * length).to(features.dtype)
 

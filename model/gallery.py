@@ -12,7 +12,6 @@ from model.heads import Encoding
 from model.predictor import Segmenter
 from model.protocols import Prepared, Protocol
 from model.sampling import View
-from model.transforms import normalise
 
 Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
 
@@ -73,7 +72,7 @@ class Gallery:
 
     @torch.inference_mode()
     def _see(self, pixels: Tensor) -> Features:
-        features: Features = self.segmenter.network.backbone(self._input(pixels))
+        features: Features = self.segmenter.network.backbone(self.segmenter.network_input(pixels))
         return features
 
     @torch.inference_mode()
@@ -81,13 +80,10 @@ class Gallery:
         network = self.segmenter.network
         masks = prepared.support_mask.to(self.segmenter.device)[None]
         if network.backbone.reads_apart:
-            features = network.backbone.read_supports(self._input(prepared.pixels), masks)
+            features = network.backbone.read_supports(
+                self.segmenter.network_input(prepared.pixels), masks
+            )
         return network.encode_features(features, masks[None])
-
-    def _input(self, pixels: Tensor) -> Tensor:
-        """(3, h, w) uint8 -> (1, 3, h, w) as the network reads it."""
-        images = normalise(pixels.to(self.segmenter.device)[None], self.segmenter.transform)
-        return images.to(dtype=self.segmenter.dtype, memory_format=torch.channels_last)
 
     def _once(self, key: Hashable, compute: Callable[[], Tensors]) -> Tensors:
         """What is kept under the key, or computed, and kept where it fits."""

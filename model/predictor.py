@@ -11,7 +11,7 @@ from torch import Tensor
 from model.episode import Photograph, Support, check_photograph
 from model.errors import DeviceError
 from model.guidance import Fusion
-from model.heads import Encoding
+from model.heads import Encoding, stack_shots
 from model.network import SGOne
 from model.transforms import (
     TransformConfig,
@@ -73,20 +73,19 @@ class Segmenter:
     @torch.inference_mode()
     def encode_support(self, supports: Sequence[PreparedSupport]) -> Encoding:
         """K shots, each of its own size -> tensors (1, K, ...) on the device."""
-        shots = [
+        return stack_shots(
             self.network.encode_support(
-                self._input(support.image)[None], support.mask.to(self.device)[None, None]
+                self.network_input(support.image)[None], support.mask.to(self.device)[None, None]
             )
             for support in supports
-        ]
-        return tuple(torch.cat(parts, dim=1) for parts in zip(*shots, strict=True))
+        )
 
     @torch.inference_mode()
     def segment(
         self, query: PreparedQuery, encoding: Encoding, fusion: Fusion = "average"
     ) -> Tensor:
         """A query and K encoded shots -> (2, h, w) float32 logits on the CPU."""
-        logits = self.network.segment(self._input(query.image), encoding, fusion)
+        logits = self.network.segment(self.network_input(query.image), encoding, fusion)
         return logits[0].cpu()
 
     def restore(self, logits: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -104,7 +103,8 @@ class Segmenter:
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         return network_size(height, width, self.transform.longest_side, self.transform.stride)
 
-    def _input(self, image: Tensor) -> Tensor:
+    def network_input(self, image: Tensor) -> Tensor:
+        """(3, h, w) uint8 -> (1, 3, h, w) as the network reads it, on its device."""
         pixels = normalise(image.to(self.device)[None], self.transform)
         return pixels.to(dtype=self.dtype, memory_format=torch.channels_last)
 

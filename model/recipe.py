@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -146,14 +146,16 @@ def split(data: Data, shots: int) -> Split:
         raise ConfigError(f"held_out names test classes of fold {data.fold}: {names}")
     training = dataset.without({*test, *held_out})
     own = _drawable(training, shots)
-    shares = {class_id: 1 / len(own) for class_id in own}
+    shares = _evenly(own, 1)
     if data.composites is not None:
-        composites = open_dataset(data.composites)
-        training = join(training, composites)
-        theirs = [len(dataset.classes) + class_id for class_id in _drawable(composites, shots)]
-        shares = {class_id: (1 - data.composite_share) / len(own) for class_id in own}
-        shares |= {class_id: data.composite_share / len(theirs) for class_id in theirs}
+        training = join(training, open_dataset(data.composites))
+        composed = _drawable(training, shots)[len(own) :]
+        shares = _evenly(own, 1 - data.composite_share) | _evenly(composed, data.composite_share)
     return Split(training, shares, dataset.without(test), held_out)
+
+
+def _evenly(class_ids: Sequence[int], share: float) -> dict[int, float]:
+    return {class_id: share / len(class_ids) for class_id in class_ids}
 
 
 def _drawable(dataset: SegmentationDataset, shots: int) -> tuple[int, ...]:

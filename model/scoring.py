@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from model.gallery import EncodedQuery, EncodedSupport, Gallery
 from model.guidance import Fusion
+from model.heads import stack_shots
 from model.metrics import IoUMeter
 from model.network import SGOne
 from model.sampling import EpisodeViews, View
@@ -22,8 +23,7 @@ def network_predictor(network: SGOne, fusion: Fusion) -> Predictor:
 
     @torch.inference_mode()
     def predict(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Tensor:
-        shots = zip(*(support.encoding for support in supports), strict=True)
-        encoding = tuple(torch.cat(parts, dim=1) for parts in shots)
+        encoding = stack_shots(support.encoding for support in supports)
         return network.segment_features(query.features, query.size, encoding, fusion)[0].cpu()
 
     return predict

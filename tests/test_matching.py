@@ -6,6 +6,7 @@ import torch
 from model.architecture import SGOneConfig
 from model.backbone import BACKBONES
 from model.comparison import FIXED_MAPS, TapComparison, directions, first_guess
+from model.heads import stack_shots
 from model.network import SGOne
 from model.recipe import Optimiser
 from networks import settle_statistics
@@ -105,10 +106,7 @@ def test_the_order_of_shots_does_not_matter(network, fusion):
 def test_shots_of_different_sizes_are_compared_together(network):
     query, images, masks = episode()
     small = network.encode_support(images[..., :49, :33], masks[..., :49, :33])
-    both = tuple(
-        torch.cat(parts, dim=1)
-        for parts in zip(network.encode_support(images, masks), small, strict=True)
-    )
+    both = stack_shots([network.encode_support(images, masks), small])
     assert network.segment(query, both).shape == (1, 2, 65, 65)
 
 
