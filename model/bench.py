@@ -114,7 +114,7 @@ class Bench:
             "protocol": {
                 "name": plan.protocol,
                 "rules": self.protocol.rules,
-                "side": segmenter.transform.longest_side,
+                "side": segmenter.transform.side,
                 "shots": plan.shots,
                 "fusion": plan.fusion,
                 "episodes": plan.episodes,

@@ -26,6 +26,7 @@ from model.cutouts import list_categories, list_photographs, write_cutouts, writ
 from model.datasets.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import DatasetError
+from model.near_voc import shows_voc
 from model.pixels import photograph_pixels
 
 LEAST_CUTOUTS = 5
@@ -92,7 +93,10 @@ def main(plan: Plan, out: Path, workers: int | None = None) -> None:
     if out.exists():
         raise DatasetError(f"{out} is there already; remove it, or name another folder")
     categories = list_categories(plan.objects, plan.leave_out)
-    backgrounds = [path for folder in plan.backgrounds for path in list_photographs(folder)]
+    photographs = (path for folder in plan.backgrounds for path in list_photographs(folder))
+    backgrounds = [path for path in photographs if not shows_voc(path)]
+    if not backgrounds:
+        raise DatasetError("every background shows a class of VOC; name other photographs")
     unfinished = out.with_name(f".{out.name}.unfinished")
     if unfinished.exists():  # a run was killed
         shutil.rmtree(unfinished)

@@ -47,8 +47,8 @@ def main(source: Path, output: Path) -> None:
         licence="that of the source file",
         parent=source.name,
     )
-    # The authors read BGR, normalise with RGB statistics, and keep VOC's size of 500 pixels.
-    transform = TransformConfig(longest_side=505, channel_order="bgr")
+    # The authors read BGR, normalise with RGB statistics, and keep VOC's size: 500 by 375 pixels.
+    transform = TransformConfig(side=433, channel_order="bgr")
     sha256 = save_checkpoint(output, network, transform, card, torch.float32)
     print(f"{output}: {len(NAMES)} tensors, sha256 {sha256}")
 

@@ -1,7 +1,8 @@
 """Objects cut out of object-centred photographs without masks, by GrabCut (Rother et al. 2004).
 
 Caltech-101 (Fei-Fei et al. 2004) is such a collection: ``CLASS/*.jpg``, an object in the middle of
-each photograph. Its categories that an evaluation on PASCAL-5i must not meet are left out.
+each photograph. Its categories that an evaluation on PASCAL-5i must not meet are left out
+(``near_voc``).
 """
 
 import random
@@ -18,24 +19,8 @@ from model.datasets.folder import PHOTOGRAPH_SUFFIXES
 from model.datasets.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import ConfigError, DatasetError
+from model.near_voc import CALTECH_101
 from model.pixels import photograph_pixels
-
-NEAR_VOC = {
-    "aeroplane": ("airplanes",),
-    "bird": ("emu", "flamingo", "flamingo_head", "ibis", "pigeon", "rooster"),
-    "boat": ("ferry", "ketch", "schooner"),
-    "bottle": ("cup",),
-    "car": ("car_side",),
-    "cat": ("cougar_body", "cougar_face", "garfield", "wild_cat"),
-    "chair": ("chair", "windsor_chair"),
-    "dog": ("dalmatian",),
-    "motorbike": ("Motorbikes",),
-    "person": ("Faces", "Faces_easy"),
-    "pottedplant": ("bonsai", "joshua_tree"),
-    "tvmonitor": ("laptop",),
-}
-"""Caltech-101's categories that are, or resemble, a class of PASCAL VOC: each is a test class of a
-fold, and nothing like it may be seen in training."""
 
 NO_OBJECTS = ("BACKGROUND_Google", "brain", "ceiling_fan", "yin_yang")
 """Photographs of anything, drawings, and a thing of which GrabCut finds single blades."""
@@ -56,7 +41,7 @@ CENTRE = 0.25
 
 
 def list_categories(root: Path, leave_out: Collection[str] = ()) -> list[str]:
-    """Names of the sub-folders with photographs, without ``NEAR_VOC``, ``NO_OBJECTS`` and others.
+    """Names of the sub-folders with photographs, without ``CALTECH_101``, ``NO_OBJECTS``, others.
 
     ConfigError for an unknown name in ``leave_out``, DatasetError where no category is left.
     """
@@ -67,7 +52,7 @@ def list_categories(root: Path, leave_out: Collection[str] = ()) -> list[str]:
             raise ConfigError(
                 f"there is no category {name!r} to leave out; {root} has {', '.join(names)}"
             )
-    without = {*chain(*NEAR_VOC.values()), *NO_OBJECTS, *leave_out}
+    without = {*chain(*CALTECH_101.values()), *NO_OBJECTS, *leave_out}
     categories = [name for name in names if name not in without]
     if not categories:
         raise DatasetError(f"{root} holds no categories to cut from; lay it out as CLASS/NAME.jpg")

@@ -101,7 +101,7 @@ class Segmenter:
         return self.restore(self.segment(query, encoding, fusion), query.size)
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
-        return network_size(height, width, self.transform.longest_side, self.transform.stride)
+        return network_size(height, width, self.transform.side, self.transform.stride)
 
     def network_input(self, image: Tensor) -> Tensor:
         """(3, h, w) uint8 -> (1, 3, h, w) as the network reads it, on its device."""

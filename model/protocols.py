@@ -61,7 +61,7 @@ class Hsnet:
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID}, both squeezed to the square."""
-        pixels, truth = square(photograph, label, self.transform.longest_side)
+        pixels, truth = square(photograph, label, self.transform.side)
         return Prepared(pixels, object_weights(truth), truth)
 
 
@@ -114,7 +114,7 @@ class Oslsm:
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
         height, width = label.shape
-        size = network_size(height, width, self.transform.longest_side, self.transform.stride)
+        size = network_size(height, width, self.transform.side, self.transform.stride)
         mask = label == 1
         return Prepared(
             resize_image(photograph, size),

@@ -1,5 +1,6 @@
 """Pixels to network input and back: the inference transform, and the training augmentation."""
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,27 +24,29 @@ OBJECT_THRESHOLD = 0.5
 class TransformConfig:
     """How a photograph becomes network input; it travels in the checkpoint.
 
-    ``longest_side`` in pixels; ``mean`` and ``std`` of RGB in 0..1. ``channel_order`` is "bgr"
-    only for weights of the authors' code, which reads BGR and applies RGB statistics to it.
+    ``side``² is about the number of pixels that the network sees; ``mean`` and ``std`` are of RGB
+    in 0..1. ``channel_order`` is "bgr" only for weights of the authors' code, which reads BGR and
+    applies RGB statistics to it.
     Both sides become a multiple of ``stride`` plus one: the backbone's coarsest.
     """
 
-    longest_side: Annotated[int, Field(ge=33, le=4097)] = 321
+    side: Annotated[int, Field(ge=33, le=4097)] = 321
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     channel_order: Literal["rgb", "bgr"] = "rgb"
     stride: Literal[8, 32] = 8
 
 
-def network_size(
-    height: int, width: int, longest_side: int, stride: int = STRIDE
-) -> tuple[int, int]:
-    """Height and width fed to the network: both ``stride``·n + 1, the longer near the limit.
+def network_size(height: int, width: int, side: int, stride: int = STRIDE) -> tuple[int, int]:
+    """Height and width fed to the network, both ``stride``·n + 1, of about side² pixels.
+
+    Objects then have the size that training on squares has shown, and every photograph costs the
+    same. The aspect ratio is the photograph's own up to 16:1; longer ones are squeezed.
 
     There every stride-2 layer up to ``stride`` sees an odd side, so that cells and pixels stay
     aligned and TensorFlow's padding, which MobileNetV2 was trained with, equals torch's.
     """
-    scale = longest_side / max(height, width)
+    scale = min(side / math.sqrt(height * width), 4 * side / max(height, width))
 
     def fit(pixels: int) -> int:
         return max(1, round((pixels * scale - 1) / stride)) * stride + 1

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from model.errors import ConfigError
 from service.flags import OneSentence, SettingsCommand
 
 if TYPE_CHECKING:
@@ -253,10 +252,8 @@ def openapi() -> None:
               help="Besides those near VOC's classes; repeat for several.")  # fmt: skip
 def composites(out: Path, **options: Any) -> None:
     """Make a training set of many classes from photographs without masks."""
-    try:
-        from model import composites
-    except ModuleNotFoundError as error:
-        raise ConfigError("composites need OpenCV: pip install 'sg-one-service[train]'") from error
+    from model import composites
+
     composites.main(composites.Plan(**options), out)
 
 

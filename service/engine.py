@@ -23,7 +23,7 @@ from model.predictor import (
 )
 from service.settings import Settings
 
-# Height and width, in quarters of the longest side: landscape and portrait.
+# Height and width, in quarters of the network's side: landscape and portrait.
 WARM_UP_SHAPES = ((3, 4), (4, 3))
 
 
@@ -63,10 +63,8 @@ class Engine:
         device = choose_device(settings.device)
         dtype = choose_precision(settings.precision, device)
         checkpoint = load_checkpoint(settings.checkpoint)
-        if settings.longest_side is not None:
-            transform = dataclasses.replace(
-                checkpoint.transform, longest_side=settings.longest_side
-            )
+        if settings.input_side is not None:
+            transform = dataclasses.replace(checkpoint.transform, side=settings.input_side)
             checkpoint = dataclasses.replace(checkpoint, transform=transform)
         return cls(checkpoint, device, dtype)
 
@@ -93,7 +91,7 @@ class Engine:
 
     def warm_up_tasks(self) -> Iterator[Task]:
         """Real work, so that no request pays for the first kernels and allocations."""
-        side = self.segmenter.transform.longest_side
+        side = self.segmenter.transform.side
         for height, width in WARM_UP_SHAPES:
             photograph = np.zeros((side * height // 4, side * width // 4, 3), np.uint8)
             support = Support(photograph, np.ones(photograph.shape[:2], np.bool_))

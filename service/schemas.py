@@ -32,7 +32,9 @@ class Info(BaseModel):
     ]
     device: Annotated[str, Field(description="cpu, cuda or cuda:N.")]
     precision: Annotated[str, Field(description="bfloat16 or float32.")]
-    longest_side: Annotated[int, Field(description="Longest side in pixels fed to the network.")]
+    input_side: Annotated[
+        int, Field(description="Its square is about the number of pixels that the network sees.")
+    ]
     limits: Limits
 
 

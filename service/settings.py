@@ -39,12 +39,13 @@ class Settings(BaseSettings):
     ] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8000
-    longest_side: Annotated[
+    input_side: Annotated[
         int | None,
         Field(
             ge=33,
             le=4097,
-            description="Longest side in pixels fed to the network; the checkpoint's when unset.",
+            description="Its square is about the number of pixels that the network sees; the "
+            "checkpoint's when unset.",
         ),
     ] = None
     max_shots: Annotated[

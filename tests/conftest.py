@@ -10,7 +10,7 @@ import torch
 from model.checkpoint import Card, save_checkpoint
 from model.network import SGOne
 from model.transforms import TransformConfig
-from networks import LONGEST_SIDE, build_decisive_network, build_tiny_network
+from networks import SIDE, build_decisive_network, build_tiny_network
 from service.app import create_app
 from service.engine import Engine
 from service.settings import Settings, read_settings
@@ -32,11 +32,11 @@ def tiny_network() -> SGOne:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny network in a file, for inputs of at most LONGEST_SIDE pixels."""
+    """The tiny network in a file, for inputs of at most SIDE pixels."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     card = Card("tiny", ("cat", "dog"), "noise", 0, {}, "2026-01-01", "none", "")
     network = build_decisive_network()
-    save_checkpoint(path, network, TransformConfig(LONGEST_SIDE), card, torch.float32)
+    save_checkpoint(path, network, TransformConfig(SIDE), card, torch.float32)
     return path
 
 

@@ -10,7 +10,7 @@ from model.predictor import Segmenter
 from model.transforms import TransformConfig
 from pictures import object_mask, photograph
 
-LONGEST_SIDE = 65
+SIDE = 65
 
 
 def build_tiny_network() -> SGOne:
@@ -40,7 +40,7 @@ def build_decisive_network() -> SGOne:
     The mask then changes with support and query, and a mix-up of requests shows.
     """
     network = build_tiny_network()
-    transform = TransformConfig(LONGEST_SIDE)
+    transform = TransformConfig(SIDE)
     support = Support(photograph(), object_mask())
     probability = Segmenter(network, transform).predict([support], photograph(37, 51, seed=1))
     margin = np.median(np.log(probability / (1 - probability)))

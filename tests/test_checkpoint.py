@@ -12,7 +12,7 @@ from model.errors import CheckpointError
 from model.transforms import TransformConfig
 
 CARD = Card("tiny", ("cat", "dog"), "noise", 3, {"mIoU": 12.5}, "2026-01-01", "Apache-2.0", "none")
-TRANSFORM = TransformConfig(longest_side=65, mean=(0.5, 0.4, 0.3), channel_order="bgr")
+TRANSFORM = TransformConfig(side=65, mean=(0.5, 0.4, 0.3), channel_order="bgr")
 
 
 @pytest.fixture

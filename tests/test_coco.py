@@ -2,7 +2,6 @@
 
 import copy
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -185,13 +184,6 @@ def test_a_broken_instances_file_is_named_with_the_place(coco, content, message)
 def test_a_missing_instances_file_is_named(coco):
     with pytest.raises(DatasetError, match=r"other\.json cannot be read"):
         coco_instances(coco, coco / "other.json")
-
-
-def test_without_pycocotools_its_extra_is_named(coco, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pycocotools", None)
-    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
-    with pytest.raises(DatasetError, match=r"pip install 'sg-one-service\[coco\]'"):
-        open_dataset(coco)
 
 
 def test_training_leaves_out_every_image_in_which_a_test_class_is_seen(tmp_path):

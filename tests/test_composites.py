@@ -1,7 +1,7 @@
 """Objects are cut out of photographs, and pasted with exact masks on others."""
 
+import dataclasses
 import random
-import sys
 import tarfile
 from dataclasses import replace
 from itertools import islice
@@ -15,7 +15,6 @@ from PIL import Image
 
 from model.composites import Material, Plan, main
 from model.cutouts import (
-    NEAR_VOC,
     NO_OBJECTS,
     find_object,
     list_categories,
@@ -26,6 +25,7 @@ from model.datasets.folder import image_folder
 from model.datasets.listing import open_image
 from model.datasets.pascal import CLASSES
 from model.errors import ConfigError, DatasetError
+from model.near_voc import CALTECH_101, IMAGENET_THINGS, shows_voc
 from service import cli
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "unlabelled" / "photos.tar"
@@ -223,7 +223,7 @@ def test_a_category_with_few_cutouts_is_left_out_and_named(plan, tmp_path, capsy
 
 
 def test_categories_near_vocs_classes_are_left_out(tmp_path):
-    near = [name for names in NEAR_VOC.values() for name in names]
+    near = [name for names in CALTECH_101.values() for name in names]
     for name in [*near, *NO_OBJECTS, "anchor", "barrel", "watch"]:
         save(tmp_path / name / "1.jpg", plain())
     (tmp_path / "empty").mkdir()
@@ -232,7 +232,27 @@ def test_categories_near_vocs_classes_are_left_out(tmp_path):
 
 
 def test_every_reason_to_leave_a_category_out_is_a_class_of_voc():
-    assert set(NEAR_VOC) <= set(CLASSES)
+    assert set(CALTECH_101) | set(IMAGENET_THINGS) <= set(CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("n02099601_golden_retriever.JPEG", True),
+        ("n04285008_sports_car.JPEG", True),
+        ("n01443537_goldfish.JPEG", False),
+        ("image_0001.jpg", False),
+    ],
+)
+def test_a_background_that_imagenet_labels_with_a_class_of_voc_is_left_out(name, left_out):
+    assert shows_voc(Path(name)) == left_out
+
+
+def test_backgrounds_that_all_show_classes_of_voc_are_refused(plan, tmp_path):
+    backgrounds = tmp_path / "backgrounds"
+    save(backgrounds / "n02099601_golden_retriever.jpg", plain())
+    with pytest.raises(DatasetError, match="every background shows a class of VOC"):
+        main(dataclasses.replace(plan, backgrounds=[backgrounds]), tmp_path / "out")
 
 
 def test_an_unknown_category_to_leave_out_is_named(plan):
@@ -261,16 +281,6 @@ def test_the_command_makes_the_folder_and_says_what_is_in_it(plan, tmp_path):
 def test_a_folder_that_is_there_is_never_written_to(plan, tmp_path):
     result = composites(plan, plan.backgrounds[0])
     assert (result.exit_code, "is there already; remove it" in result.stderr) == (1, True)
-
-
-def test_without_opencv_its_extra_is_named(plan, tmp_path, monkeypatch):
-    monkeypatch.delattr("model.composites")
-    for name in ("model.composites", "model.cutouts"):
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    result = composites(plan, tmp_path / "out")
-    assert result.exit_code == 1
-    assert "pip install 'sg-one-service[train]'" in result.stderr
 
 
 def test_folders_without_photographs_are_named(plan, tmp_path):

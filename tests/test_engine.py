@@ -62,10 +62,10 @@ def test_the_warm_up_runs_landscape_and_portrait(engine: Engine) -> None:
     assert {height > width for height, width in sizes} == {True, False}
 
 
-def test_the_longest_side_of_the_settings_replaces_the_checkpoints(checkpoint: Path) -> None:
-    engine = Engine.load(read_settings(checkpoint=checkpoint, device="cpu", longest_side=129))
+def test_the_input_side_of_the_settings_replaces_the_checkpoints(checkpoint: Path) -> None:
+    engine = Engine.load(read_settings(checkpoint=checkpoint, device="cpu", input_side=129))
     task = engine.prepare([support()], np.zeros((300, 200, 3), np.uint8), "average")
-    assert task.query.image.shape == (3, 129, 89)
+    assert task.query.image.shape == (3, 161, 105)
 
 
 def test_the_device_and_precision_asked_for_are_used(checkpoint: Path) -> None:

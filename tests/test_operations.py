@@ -90,7 +90,7 @@ def test_info_tells_what_runs(client: TestClient, settings: Settings, engine: En
         "classes_seen": ["cat", "dog"],
         "device": "cpu",
         "precision": "float32",
-        "longest_side": 65,
+        "input_side": 65,
         "limits": {
             "max_shots": settings.max_shots,
             "max_image_pixels": settings.max_image_pixels,

@@ -12,7 +12,7 @@ from model.transforms import TransformConfig
 
 @pytest.fixture
 def segmenter(tiny_network):
-    return Segmenter(tiny_network, TransformConfig(longest_side=65))
+    return Segmenter(tiny_network, TransformConfig(side=65))
 
 
 def photograph(height=48, width=64, seed=0):
@@ -46,7 +46,7 @@ def test_a_segmenter_keeps_nothing_between_requests(segmenter):
 
 
 def test_bfloat16_agrees_with_float32(tiny_network):
-    transform = TransformConfig(longest_side=65)
+    transform = TransformConfig(side=65)
     exact = Segmenter(tiny_network, transform).predict([shot()], photograph(seed=1))
     fast = Segmenter(tiny_network, transform, dtype=torch.bfloat16)
     assert np.abs(fast.predict([shot()], photograph(seed=1)) - exact).max() < 0.05
@@ -97,7 +97,7 @@ def test_precision_by_name_and_unknown_precision():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_cuda_agrees_with_the_cpu(tiny_network):
-    transform = TransformConfig(longest_side=65)
+    transform = TransformConfig(side=65)
     exact = Segmenter(tiny_network, transform).predict([shot()], photograph(seed=1))
     fast = Segmenter(tiny_network, transform, torch.device("cuda"))
     assert np.abs(fast.predict([shot()], photograph(seed=1)) - exact).max() < 1e-2

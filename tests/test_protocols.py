@@ -20,9 +20,9 @@ from model.protocols import Hsnet, Oslsm
 from model.sampling import View
 from model.scoring import network_predictor, predict_mask, predict_probability, score_episodes
 from model.transforms import TransformConfig
-from networks import LONGEST_SIDE, build_decisive_network, settle_statistics
+from networks import SIDE, build_decisive_network, settle_statistics
 
-TRANSFORM = TransformConfig(LONGEST_SIDE)
+TRANSFORM = TransformConfig(SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def test_hsnet_squeezes_image_and_truth_to_a_square_and_keeps_void(pairs):
 
 def test_oslsm_keeps_the_aspect_ratio_and_counts_void_as_background(pairs):
     prepared = Oslsm(TRANSFORM).prepare(*open_dataset(pairs).load(0, 0))
-    assert prepared.pixels.shape == (3, 49, 65)
-    assert prepared.support_mask.shape == (49, 65)
+    assert prepared.pixels.shape == (3, 57, 73)
+    assert prepared.support_mask.shape == (57, 73)
     assert prepared.truth.shape == SIZE
     assert prepared.truth[:6].sum() == 0
     assert prepared.truth.unique().tolist() == [0, 1]

@@ -40,7 +40,7 @@ guidance_channels = 16
 branch_channels = 8
 
 [transform]
-longest_side = 65
+side = 65
 
 [schedule]
 steps = {steps}
@@ -100,7 +100,7 @@ def finished(workshop, tmp_path_factory):
 def test_a_run_leaves_a_checkpoint_that_loads_and_says_what_it_saw(finished):
     loaded = load_checkpoint(finished / "best.safetensors")
     assert loaded.card.classes == ("blue", "green", "red")
-    assert loaded.transform.longest_side == 65
+    assert loaded.transform.side == 65
     assert any("held-out mIoU (white" in name for name in loaded.card.metrics)
 
 

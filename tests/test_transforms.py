@@ -16,15 +16,22 @@ from model.transforms import (
 )
 
 
-@pytest.mark.parametrize("height", [1, 9, 100, 375, 4000])
-@pytest.mark.parametrize("width", [1, 33, 500, 3999])
-def test_network_sides_are_8n_plus_1_and_keep_the_aspect(height, width):
+@pytest.mark.parametrize(
+    ("height", "width"), [(100, 100), (375, 500), (500, 375), (4000, 300), (33, 500)]
+)
+def test_the_network_sees_as_many_pixels_of_any_photograph_at_its_own_aspect(height, width):
     sides = network_size(height, width, 257)
-    assert all(side % 8 == 1 and 9 <= side <= 257 for side in sides)
-    assert max(sides) == 257
-    longest = max(height, width)
-    for side, pixels in zip(sides, (height, width), strict=True):
-        assert abs(side - max(9, pixels * 257 / longest)) <= 4
+    assert all(side % 8 == 1 for side in sides)
+    assert sides[0] * sides[1] == pytest.approx(257**2, rel=0.06)
+    assert sides[1] / sides[0] == pytest.approx(width / height, rel=0.06)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3999), (4000, 9), (33, 3999)])
+def test_strips_are_squeezed_so_that_no_photograph_costs_more(height, width):
+    sides = network_size(height, width, 257)
+    assert all(side % 8 == 1 and side >= 9 for side in sides)
+    assert max(sides) <= 4 * 257 + 8
+    assert sides[0] * sides[1] <= 257**2 * 1.06
 
 
 def test_a_one_pixel_object_survives_shrinking():

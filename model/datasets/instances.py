@@ -3,13 +3,12 @@
 import dataclasses
 import re
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as masks
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from model.errors import DatasetError
@@ -45,7 +44,6 @@ class Scene(NamedTuple):
         ]
         if not found:
             return np.zeros(self.size, np.bool_)
-        masks = _pycocotools_mask()
         return np.asarray(masks.decode(masks.merge(found)) > 0)
 
 
@@ -111,16 +109,6 @@ def read_instances(file: Path) -> tuple[tuple[str, ...], list[Scene]]:
     return tuple(category.name for category in categories), list(scenes.values())
 
 
-def _pycocotools_mask() -> ModuleType:
-    """Imported only where COCO's format is read."""
-    try:
-        return import_module("pycocotools.mask")
-    except ImportError:
-        raise DatasetError(
-            "COCO's format needs pycocotools; pip install 'sg-one-service[coco]'"
-        ) from None
-
-
 def _parse(file: Path) -> _Instances:
     try:
         return TypeAdapter(_Instances).validate_json(file.read_bytes())
@@ -134,12 +122,11 @@ def _parse(file: Path) -> _Instances:
 
 def _encode(segmentation: list[list[float]] | _RunLengths, scene: Scene, file: Path) -> bytes:
     """Compressed run lengths; empty where the region has no pixel."""
-    masks = _pycocotools_mask()
     try:
         encoded = (
-            _outline(masks, segmentation, scene.size)
+            _outline(segmentation, scene.size)
             if isinstance(segmentation, list)
-            else _compress(masks, segmentation, scene.size)
+            else _compress(segmentation, scene.size)
         )
     except (ValueError, OverflowError) as error:
         raise DatasetError(
@@ -148,13 +135,13 @@ def _encode(segmentation: list[list[float]] | _RunLengths, scene: Scene, file: P
     return bytes(encoded["counts"]) if masks.area(encoded) else b""
 
 
-def _outline(masks: ModuleType, polygons: list[list[float]], size: tuple[int, int]) -> Any:
+def _outline(polygons: list[list[float]], size: tuple[int, int]) -> Any:
     """Two points have no area, and pycocotools would take them for a box."""
     solid = [points for points in polygons if len(points) >= 6]
     return masks.merge(masks.frPyObjects(solid, *size) if solid else [])
 
 
-def _compress(masks: ModuleType, given: _RunLengths, size: tuple[int, int]) -> Any:
+def _compress(given: _RunLengths, size: tuple[int, int]) -> Any:
     """ValueError or OverflowError unless they decode to a mask of the image's size."""
     if given.size != size:
         raise ValueError(f"of size {given.size}, the image {size}")

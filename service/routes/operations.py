@@ -78,7 +78,7 @@ def describe_instance(runtime: Runtime) -> Info:
         classes_seen=list(engine.checkpoint.card.classes),
         device=engine.device,
         precision=engine.precision,
-        longest_side=engine.segmenter.transform.longest_side,
+        input_side=engine.segmenter.transform.side,
         limits=Limits(
             max_shots=settings.max_shots,
             max_image_pixels=settings.max_image_pixels,
