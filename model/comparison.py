@@ -31,9 +31,12 @@ class LearnedAttention(nn.Module):
 
     def forward(self, queries: Tensor, supports: Tensor, shares: Tensor) -> Tensor:
         """(B, n, C) and (B, m, C) directions, (B, m) object shares -> (B, heads, n) in [0, 1]."""
-        sharpness = self.sharpness.exp().to(queries.dtype)
-        cosine = (self._metric(queries) * sharpness) @ self._metric(supports).transpose(2, 3)
-        return (cosine.softmax(dim=-1) @ shares[:, None, :, None].to(cosine.dtype))[..., 0]
+        asking = self._metric(queries) * self.sharpness.exp().to(queries.dtype)
+        asked = self._metric(supports)
+        # The fused kernel wants values as wide as its keys; it never writes the n by m cosines.
+        values = shares[:, None, :, None].to(asked.dtype).expand_as(asked).contiguous()
+        seen = F.scaled_dot_product_attention(asking, asked, values, scale=1.0)
+        return seen[..., 0]
 
     def _metric(self, cells: Tensor) -> Tensor:
         projected: Tensor = self.project(cells * self.scale)
@@ -72,17 +75,16 @@ class TapComparison:
         """
         guess = resize_maps(guess, self.size)
         shares, certain = self.shares, self.shares.amax(dim=1, keepdim=True).clamp(min=1e-4)
-        prototypes = [self._prototype(self.supports, weights) for weights in (shares, 1 - shares)]
-        closest = [
-            self.cosine.masked_fill(~chosen[:, None], -1).amax(dim=2, keepdim=True)
-            for chosen in (shares >= 0.5 * certain, shares < 0.05)
-        ]
-        own = [self._prototype(self.cells, weights) for weights in _surest(guess.flatten(1))]
-        similar = [
-            self.directions @ prototype[..., None].to(self.directions.dtype)
-            for prototype in (*prototypes, *own)
-        ]
-        maps = torch.cat([*similar[:2], *closest, *similar[2:]], dim=2)
+        prototypes = torch.cat(
+            [
+                _prototypes(self.supports, torch.stack([shares, 1 - shares], dim=1)),
+                _prototypes(self.cells, torch.stack(_surest(guess.flatten(1)), dim=1)),
+            ],
+            dim=1,
+        )
+        similar = self.directions @ prototypes.to(self.directions.dtype).transpose(1, 2)
+        closest = [self._closest(chosen) for chosen in (shares >= 0.5 * certain, shares < 0.05)]
+        maps = torch.cat([similar[..., :2], *closest, similar[..., 2:]], dim=2)
         return torch.cat([attention, self._as_maps(maps)], dim=1)
 
     def learned_maps(self, attention: nn.Module) -> Tensor:
@@ -90,14 +92,14 @@ class TapComparison:
         seen: Tensor = attention(self.directions, self.support_directions, self.shares)
         return self._as_maps(seen.transpose(1, 2))
 
+    def _closest(self, chosen: Tensor) -> Tensor:
+        """(B, m) bool -> (B, n, 1), the highest cosine with a chosen cell; -1 without one."""
+        beyond = (~chosen[:, None]).to(self.cosine.dtype) * -4  # to add is faster than to fill
+        return (self.cosine + beyond).amax(dim=2, keepdim=True).clamp(min=-1)
+
     def _as_maps(self, cells: Tensor) -> Tensor:
         """(B, n, M) -> (B, M, h, w)."""
         return cells.transpose(1, 2).reshape(cells.shape[0], cells.shape[2], *self.size)
-
-    @staticmethod
-    def _prototype(cells: Tensor, weights: Tensor) -> Tensor:
-        """(B, n, C) cells, (B, n) weights -> (B, C), the direction of their weighted sum."""
-        return F.normalize(torch.einsum("bnc,bn->bc", cells, weights.float()), dim=-1)
 
 
 def directions(features: Tensor) -> Tensor:
@@ -116,6 +118,11 @@ def first_guess(attentions: Sequence[Tensor]) -> Tensor:
         for maps in attentions
     )
     return torch.stack([resize_maps(maps, finest) for maps in standardised]).sum(dim=0)
+
+
+def _prototypes(cells: Tensor, weights: Tensor) -> Tensor:
+    """(B, n, C) cells, (B, P, n) weights -> (B, P, C), the directions of their weighted sums."""
+    return F.normalize(weights.float() @ cells, dim=-1)
 
 
 def _surest(guess: Tensor) -> tuple[Tensor, Tensor]:
