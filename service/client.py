@@ -1,0 +1,745 @@
+"""SegmentationClient and AsyncSegmentationClient: SG-One Service from Python.
+
+This file needs httpx, NumPy and Pillow and nothing else of the service: it may be copied.
+
+    with SegmentationClient("http://127.0.0.1:8000") as client:
+        mask = client.segment("query.jpg", [("support.jpg", "support.mask.png")])
+
+SegmentationError
+├── ServiceUnreachableError    no reply: refused, broken off or too late
+├── UnexpectedReplyError       a reply that is not this service's
+└── ProblemError               the service's own, with its status, code and field
+    └── UnavailableError       429 or 503: the same request may pass later
+"""
+
+import asyncio
+import inspect
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing, closing, contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Mask = NDArray[np.bool_]  # (H, W), true on the object
+Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]  # arrays: (H, W, 3)
+MaskPicture = str | Path | bytes | Image.Image | NDArray[np.uint8] | Mask  # arrays: (H, W)
+Supports = Iterable[tuple[Picture, MaskPicture]]
+LabelledSupports = Iterable[tuple[str, Picture, MaskPicture]]
+Upload = tuple[str, Any]  # file name, and content as httpx sends it
+
+
+class SegmentationError(Exception):
+    """Anything that can go wrong between a good call and its result."""
+
+
+class ServiceUnreachableError(SegmentationError):
+    """No reply: the connection was refused or broken off, or the time was over."""
+
+
+class UnexpectedReplyError(SegmentationError):
+    """A reply that is not this service's, such as a proxy's page."""
+
+
+class ProblemError(SegmentationError):
+    """The service's own error; programs decide by ``code``, ``field`` is the part at fault."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        self.detail: str = problem["detail"]
+        super().__init__(self.detail)
+        self.code: str = problem["code"]
+        self.title: str = problem["title"]
+        self.status: int | None = problem.get("status")
+        self.field: str | None = problem.get("field")
+        self.request_id: str | None = problem.get("request_id")
+
+
+class UnavailableError(ProblemError):
+    """The service is too busy or not ready (429, 503), and the retries are used up."""
+
+
+class Rle(TypedDict):
+    """COCO's compressed run lengths; ``size`` is height, width."""
+
+    size: list[int]
+    counts: str
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """One object: ``score`` in [0, 1], ``area`` in pixels, ``bbox`` as x, y, width, height."""
+
+    label: str | None
+    found: bool
+    score: float
+    area: int
+    bbox: list[int] | None
+    segmentation: Rle
+    polygons: list[list[float]]
+
+    @property
+    def mask(self) -> Mask:
+        """(H, W) true on the object."""
+        return decode_rle(self.segmentation)
+
+
+@dataclass(frozen=True)
+class Segmentation(FoundObject):
+    """The object in one query; ``size`` is height, width."""
+
+    size: list[int]
+    threshold: float
+    model: str
+    checkpoint_sha256: str
+
+
+@dataclass(frozen=True)
+class FoundClass(FoundObject):
+    """One class among several; ``colour`` is its #RRGGBB in overlays."""
+
+    index: int
+    colour: str
+
+
+@dataclass(frozen=True)
+class MulticlassSegmentation:
+    """Every class in one query; each pixel belongs to one class at most."""
+
+    size: list[int]
+    threshold: float
+    classes: list[FoundClass]
+    model: str
+    checkpoint_sha256: str
+
+    @property
+    def index_map(self) -> NDArray[np.uint8]:
+        """(H, W) each pixel's class ``index``; 0 is background."""
+        indices = np.zeros(self.size, np.uint8)
+        for found in self.classes:
+            indices[found.mask] = found.index
+        return indices
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One query of a batch, by its place and its file's name: segmented, or its error."""
+
+    index: int
+    name: str
+    segmentation: Segmentation | None
+    error: ProblemError | None
+
+
+@dataclass(frozen=True)
+class SupportPair:
+    """A stored image with its mask; ``area`` is the object's, in pixels."""
+
+    id: str
+    width: int
+    height: int
+    area: int
+    created: str
+
+
+@dataclass(frozen=True)
+class SupportSet:
+    """Stored supports of one object; ``created`` is RFC 3339 in UTC."""
+
+    id: str
+    name: str
+    label: str | None
+    shots: int
+    created: str
+    pairs: list[SupportPair]
+
+
+@dataclass(frozen=True)
+class SupportSetPage:
+    """Some of ``total`` stored sets, newest first."""
+
+    items: list[SupportSet]
+    total: int
+
+
+class Shaping(TypedDict, total=False):
+    """Options of every segmentation; what is left out is the service's default."""
+
+    fusion: Literal["average", "union"]
+    threshold: float
+    min_area: int
+    fill_holes: bool
+    largest_component: bool
+
+
+class Options(Shaping, total=False):
+    """Options where one object is looked for: ``support_set`` is an id, ``label`` comes back."""
+
+    support_set: str | None
+    label: str | None
+
+
+class MulticlassOptions(Shaping, total=False):
+    """Options where several classes are looked for."""
+
+    support_sets: Iterable[str]
+
+
+def decode_rle(rle: Rle) -> Mask:
+    """(H, W) of COCO's compressed run lengths, as pycocotools writes them.
+
+    Five bits a character, offset by 48, the sixth says that more follow; from the fourth run on,
+    a number is the difference from the run before the last. Columns first, background first.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in rle["counts"].encode("ascii"):
+        bits = character - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            value -= (bits & 0x10) << (shift - 4)
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value = shift = 0
+    height, width = rle["size"]
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+class _LazyFile:
+    """A file that is open only while it is read, so that a batch may hold thousands."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = path.stat().st_size
+        self._offset = 0
+
+    def read(self, size: int = -1) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            content = file.read(size)
+        self._offset += len(content)
+        return content
+
+    def tell(self) -> int:
+        return self._offset
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._offset = offset + (self._size if whence == io.SEEK_END else 0)
+        return self._offset
+
+
+def _photograph(picture: Picture, name: str) -> Upload:
+    """File name and content; FileNotFoundError, or ValueError for what is no photograph."""
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(f"{_described(picture)} is no photograph; send (H, W, 3) uint8")
+        picture = Image.fromarray(picture)
+    return _upload(picture, name)
+
+
+def _mask(picture: MaskPicture, name: str) -> Upload:
+    """File name and content; FileNotFoundError, or ValueError for what is no mask."""
+    if isinstance(picture, np.ndarray):
+        levels = set(np.unique(picture).tolist()) if picture.dtype in (np.bool_, np.uint8) else {-1}
+        if picture.ndim != 2 or not (levels <= {0, 1} or levels <= {0, 255}):
+            raise ValueError(
+                f"{_described(picture)} is no mask; send (H, W) bool, or uint8 of 0 and 1 or 255"
+            )
+        picture = Image.fromarray(np.where(picture, np.uint8(255), np.uint8(0)))
+    return _upload(picture, name)
+
+
+def _upload(picture: str | Path | bytes | Image.Image, name: str) -> Upload:
+    match picture:
+        case str() | Path():
+            return Path(picture).name, _LazyFile(Path(picture))
+        case bytes():
+            return name, picture
+        case Image.Image():
+            return f"{name}.png", _png(picture)
+    raise ValueError(f"{type(picture).__name__} is no picture; send a path, bytes, image or array")
+
+
+def _png(image: Image.Image) -> bytes:
+    """The pixels as they lie in memory, without an EXIF orientation that would turn them."""
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"):
+        image = image.convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1, exif=b"")
+    return buffer.getvalue()
+
+
+def _described(array: NDArray[Any]) -> str:
+    return f"an array of shape {array.shape} and type {array.dtype}"
+
+
+@dataclass(frozen=True)
+class _Call(Generic[T]):
+    """A request, and how its reply is read: what both clients share."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    query: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)
+    files: list[tuple[str, Upload]] = field(default_factory=list)
+    accept: str = "*/*"
+
+    def arguments(self, timeout: float) -> dict[str, Any]:
+        """The keywords of httpx's build_request."""
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": {name: value for name, value in self.query.items() if value is not None},
+            "data": self.texts,
+            "files": self.files or None,
+            "headers": {"Accept": self.accept},
+            "timeout": timeout,
+        }
+
+    def result(self, response: httpx.Response) -> T:
+        """The reply read; raises ProblemError or UnexpectedReplyError."""
+        try:
+            if response.is_success:
+                return self.read(response)
+            raise _problem(response.status_code)(response.json())
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UnexpectedReplyError(
+                f"{response.url} answered {response.status_code}, and not as SG-One Service does; "
+                "check the address and what lies between"
+            ) from error
+
+
+def _problem(status: int) -> type[ProblemError]:
+    return UnavailableError if status in (429, 503) else ProblemError
+
+
+def _image(response: httpx.Response) -> Image.Image:
+    image = Image.open(io.BytesIO(response.content))
+    image.load()
+    return image
+
+
+def _bool_mask(response: httpx.Response) -> Mask:
+    return np.asarray(_image(response)) > 127
+
+
+def _probability(response: httpx.Response) -> NDArray[np.float32]:
+    return np.asarray(_image(response)).astype(np.float32) / np.float32(65535)
+
+
+def _record(kind: Callable[..., T], record: dict[str, Any], **nested: Any) -> T:
+    """A dataclass of a JSON object; what a newer service adds to it is left out."""
+    known = {f.name: record[f.name] for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**(known | nested))
+
+
+def _segmentation(response: httpx.Response) -> Segmentation:
+    return _record(Segmentation, response.json())
+
+
+def _multiclass(response: httpx.Response) -> MulticlassSegmentation:
+    reply = response.json()
+    classes = [_record(FoundClass, found) for found in reply["classes"]]
+    return _record(MulticlassSegmentation, reply, classes=classes)
+
+
+def _support_set(response: httpx.Response) -> SupportSet:
+    return _stored(response.json())
+
+
+def _page(response: httpx.Response) -> SupportSetPage:
+    page = response.json()
+    return SupportSetPage([_stored(item) for item in page["items"]], page["total"])
+
+
+def _stored(record: dict[str, Any]) -> SupportSet:
+    pairs = [_record(SupportPair, pair) for pair in record["pairs"]]
+    return _record(SupportSet, record, pairs=pairs)
+
+
+def _nothing(_: httpx.Response) -> None:
+    return None
+
+
+# What the service does, each as a call; the two clients below offer the same by these names.
+
+
+@overload
+def _segment(
+    query: Picture,
+    supports: Supports = (),
+    *,
+    output: Literal["mask"] = ...,
+    **options: Unpack[Options],
+) -> _Call[Mask]: ...
+@overload
+def _segment(
+    query: Picture,
+    supports: Supports = (),
+    *,
+    output: Literal["probability"],
+    **options: Unpack[Options],
+) -> _Call[NDArray[np.float32]]: ...
+@overload
+def _segment(
+    query: Picture,
+    supports: Supports = (),
+    *,
+    output: Literal["overlay", "cutout"],
+    **options: Unpack[Options],
+) -> _Call[Image.Image]: ...
+@overload
+def _segment(
+    query: Picture, supports: Supports = (), *, output: Literal["json"], **options: Unpack[Options]
+) -> _Call[Segmentation]: ...
+def _segment(
+    query: Picture, supports: Supports = (), *, output: str = "mask", **options: Unpack[Options]
+) -> _Call[Any]:
+    """The object in the query, shown by ``supports`` or by the stored ``support_set``.
+
+    mask: (H, W) bool; probability: (H, W) float32 in [0, 1]; overlay: RGB image; cutout: RGBA
+    image; json: a Segmentation.
+    """
+    readers = {"mask": _bool_mask, "probability": _probability, "json": _segmentation}
+    depth = {"depth": 16} if output == "probability" else {}
+    return _Call(
+        "POST",
+        "/segment/kshot",
+        readers.get(output, _image),
+        {"output": output, **depth, **options},
+        files=[*_support_parts(supports), ("query_image", _photograph(query, "query"))],
+    )
+
+
+@overload
+def _segment_multiclass(
+    query: Picture,
+    supports: LabelledSupports = (),
+    *,
+    output: Literal["json"] = ...,
+    **options: Unpack[MulticlassOptions],
+) -> _Call[MulticlassSegmentation]: ...
+@overload
+def _segment_multiclass(
+    query: Picture,
+    supports: LabelledSupports = (),
+    *,
+    output: Literal["overlay"],
+    **options: Unpack[MulticlassOptions],
+) -> _Call[Image.Image]: ...
+def _segment_multiclass(
+    query: Picture,
+    supports: LabelledSupports = (),
+    *,
+    output: str = "json",
+    **options: Unpack[MulticlassOptions],
+) -> _Call[Any]:
+    """Several classes in the query, each shown by supports of its label or by a stored set.
+
+    json: a MulticlassSegmentation; overlay: RGB image.
+    """
+    labelled = list(supports)
+    pairs = _support_parts((image, mask) for _, image, mask in labelled)
+    return _Call(
+        "POST",
+        "/segment/multiclass",
+        _image if output == "overlay" else _multiclass,
+        {"output": output, "support_set": list(options.pop("support_sets", ())), **options},
+        {"support_label": [label for label, _, _ in labelled]},
+        [*pairs, ("query_image", _photograph(query, "query"))],
+    )
+
+
+def _segment_batch(
+    queries: Iterable[Picture], supports: Supports = (), **options: Unpack[Options]
+) -> _Call[None]:
+    photographs = [_photograph(query, f"query-{place}") for place, query in enumerate(queries)]
+    return _Call(
+        "POST",
+        "/segment/batch",
+        _nothing,
+        {**options},
+        files=[*_support_parts(supports), *(("query_image", each) for each in photographs)],
+        accept="application/x-ndjson",
+    )
+
+
+def _create_support_set(
+    name: str, supports: Supports, label: str | None = None
+) -> _Call[SupportSet]:
+    """Keep supports under a name that no other set has."""
+    texts = {"name": name} if label is None else {"name": name, "label": label}
+    return _Call("POST", "/supports", _support_set, texts=texts, files=_support_parts(supports))
+
+
+def _list_support_sets(limit: int = 50, offset: int = 0) -> _Call[SupportSetPage]:
+    """The stored sets, newest first."""
+    return _Call("GET", "/supports", _page, {"limit": limit, "offset": offset})
+
+
+def _get_support_set(support_set: str) -> _Call[SupportSet]:
+    """One stored set, by its id."""
+    return _Call("GET", _set_path(support_set), _support_set)
+
+
+def _add_pairs(support_set: str, supports: Supports) -> _Call[SupportSet]:
+    """Further supports for a stored set; returns the whole set."""
+    path = _set_path(support_set) + "/pairs"
+    return _Call("POST", path, _support_set, files=_support_parts(supports))
+
+
+def _delete_support_set(support_set: str) -> _Call[None]:
+    """Delete a stored set with its images."""
+    return _Call("DELETE", _set_path(support_set), _nothing)
+
+
+def _delete_pair(support_set: str, pair: str) -> _Call[None]:
+    """Delete one support of a stored set; the last one goes with its set only."""
+    return _Call("DELETE", f"{_set_path(support_set)}/pairs/{quote(pair, safe='')}", _nothing)
+
+
+def _info() -> _Call[dict[str, Any]]:
+    """What the service runs: model, checkpoint, device, limits and version."""
+    return _Call("GET", "/info", lambda response: dict(response.json()))
+
+
+def _set_path(support_set: str) -> str:
+    return f"/supports/{quote(support_set, safe='')}"
+
+
+def _support_parts(supports: Supports) -> list[tuple[str, Upload]]:
+    parts = []
+    for image, mask in supports:
+        parts.append(("support_image", _photograph(image, "support")))
+        parts.append(("support_mask", _mask(mask, "support.mask")))
+    return parts
+
+
+class _Results:
+    """The results of a batch out of its stream of lines, which end anywhere in a chunk."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[BatchResult]:
+        """Those that the chunk completes."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return [_batch_result(json.loads(line)) for line in lines if line]
+
+
+def _batch_result(record: dict[str, Any]) -> BatchResult:
+    if record["status"] == "ok":
+        found, error = _record(Segmentation, record), None
+    else:
+        found, error = None, ProblemError(record["problem"])
+    return BatchResult(record["index"], record["name"], found, error)
+
+
+class _Patience:
+    """The time and the retries that are left to one call."""
+
+    def __init__(self, timeout: float, retries: int) -> None:
+        self._deadline = time.monotonic() + timeout
+        self._retries = retries
+
+    def left(self) -> float:
+        """Seconds until the call's time is over."""
+        return self._deadline - time.monotonic()
+
+    def pause(self, response: httpx.Response) -> float | None:
+        """Seconds to sleep before the next try; None where this reply is the last.
+
+        Only a 429 or 503 that says when to come back is tried again: it was not worked on.
+        """
+        seconds = response.headers.get("Retry-After", "")
+        if response.status_code not in (429, 503) or not seconds.isdecimal():
+            return None
+        if self._retries == 0 or float(seconds) >= self.left():
+            return None
+        self._retries -= 1
+        return float(seconds)
+
+
+@contextmanager
+def _reaching(url: httpx.URL, timeout: float) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise ServiceUnreachableError(
+            f"{url} did not answer within {timeout:g} s; give more time or smaller photographs"
+        ) from error
+    except httpx.RequestError as error:
+        raise ServiceUnreachableError(
+            f"{url} cannot be reached: {error}; check that the service runs there"
+        ) from error
+
+
+def _shown_as(build: Callable[..., Any], method: Callable[..., Any]) -> None:
+    """Give a client's method the name, the text and the parameters of its call."""
+    method.__name__ = build.__name__.lstrip("_")
+    method.__doc__ = build.__doc__
+    client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = inspect.signature(build).parameters.values()
+    method.__signature__ = inspect.Signature([client, *parameters])  # type: ignore[attr-defined]
+
+
+def _blocking(
+    build: Callable[P, _Call[T]],
+) -> Callable[Concatenate["SegmentationClient", P], T]:
+    def method(self: "SegmentationClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call = build(*args, **kwargs)
+        return call.result(self._send(call))
+
+    _shown_as(build, method)
+    return method
+
+
+def _awaited(
+    build: Callable[P, _Call[T]],
+) -> Callable[Concatenate["AsyncSegmentationClient", P], Coroutine[Any, Any, T]]:
+    async def method(self: "AsyncSegmentationClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call = await asyncio.to_thread(build, *args, **kwargs)
+        return await asyncio.to_thread(call.result, await self._send(call))
+
+    _shown_as(build, method)
+    return method
+
+
+class SegmentationClient:
+    """A blocking client, which threads may share.
+
+    ``timeout``: seconds without a sign of the service before a call is given up, and the longest
+    that its retries may add up to. ``http``: further arguments of httpx.Client, such as headers.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 60.0, retries: int = 3, **http: Any) -> None:
+        self._http = httpx.Client(base_url=url, **http)
+        self._timeout = timeout
+        self._retries = retries
+
+    segment = _blocking(_segment)
+    segment_multiclass = _blocking(_segment_multiclass)
+    create_support_set = _blocking(_create_support_set)
+    list_support_sets = _blocking(_list_support_sets)
+    get_support_set = _blocking(_get_support_set)
+    add_pairs = _blocking(_add_pairs)
+    delete_support_set = _blocking(_delete_support_set)
+    delete_pair = _blocking(_delete_pair)
+    info = _blocking(_info)
+
+    def segment_batch(
+        self,
+        queries: Iterable[Picture],
+        supports: Supports = (),
+        **options: Unpack[Options],
+    ) -> Iterator[BatchResult]:
+        """Each query's result as it arrives; sent when the first is asked for."""
+        call = _segment_batch(queries, supports, **options)
+        with closing(self._send(call, stream=True)) as response:
+            call.result(response)
+            results = _Results()
+            with _reaching(response.url, self._timeout):
+                for chunk in response.iter_bytes():
+                    yield from results.feed(chunk)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, call: _Call[Any], *, stream: bool = False) -> httpx.Response:
+        patience = _Patience(self._timeout, self._retries)
+        while True:
+            request = self._http.build_request(**call.arguments(patience.left()))
+            with _reaching(request.url, self._timeout):
+                response = self._http.send(request, stream=stream)
+                if not response.is_success:
+                    response.read()
+            pause = patience.pause(response)
+            if pause is None:
+                return response
+            time.sleep(pause)
+
+
+class AsyncSegmentationClient:
+    """SegmentationClient for asyncio, with the same methods; pictures are encoded in a thread."""
+
+    def __init__(self, url: str, *, timeout: float = 60.0, retries: int = 3, **http: Any) -> None:
+        self._http = httpx.AsyncClient(base_url=url, **http)
+        self._timeout = timeout
+        self._retries = retries
+
+    segment = _awaited(_segment)
+    segment_multiclass = _awaited(_segment_multiclass)
+    create_support_set = _awaited(_create_support_set)
+    list_support_sets = _awaited(_list_support_sets)
+    get_support_set = _awaited(_get_support_set)
+    add_pairs = _awaited(_add_pairs)
+    delete_support_set = _awaited(_delete_support_set)
+    delete_pair = _awaited(_delete_pair)
+    info = _awaited(_info)
+
+    async def segment_batch(
+        self,
+        queries: Iterable[Picture],
+        supports: Supports = (),
+        **options: Unpack[Options],
+    ) -> AsyncIterator[BatchResult]:
+        """Each query's result as it arrives; sent when the first is asked for."""
+        call = await asyncio.to_thread(_segment_batch, queries, supports, **options)
+        async with aclosing(await self._send(call, stream=True)) as response:
+            call.result(response)
+            results = _Results()
+            with _reaching(response.url, self._timeout):
+                async for chunk in response.aiter_bytes():
+                    for result in results.feed(chunk):
+                        yield result
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _send(self, call: _Call[Any], *, stream: bool = False) -> httpx.Response:
+        patience = _Patience(self._timeout, self._retries)
+        while True:
+            request = self._http.build_request(**call.arguments(patience.left()))
+            with _reaching(request.url, self._timeout):
+                response = await self._http.send(request, stream=stream)
+                if not response.is_success:
+                    await response.aread()
+            pause = patience.pause(response)
+            if pause is None:
+                return response
+            await asyncio.sleep(pause)

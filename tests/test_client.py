@@ -1,0 +1,568 @@
+"""service.client against the real app, and against a small server that misbehaves on demand."""
+
+import asyncio
+import inspect
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+from pycocotools import mask as coco
+
+from pictures import encode, grey_mask, object_mask, photograph
+from service import client as client_module
+from service.app import create_app
+from service.client import (
+    AsyncSegmentationClient,
+    ProblemError,
+    SegmentationClient,
+    ServiceUnreachableError,
+    UnavailableError,
+    UnexpectedReplyError,
+    decode_rle,
+)
+from service.engine import Engine
+from service.settings import read_settings
+from serving import served
+
+# Remove where the endpoint is there: support_set of /segment, /segment/multiclass, /segment/batch.
+not_yet = pytest.mark.skip(reason="the service does not have this endpoint yet")
+
+QUERY = photograph(37, 51, seed=1)
+SUPPORTS = [(photograph(), object_mask())]
+
+
+@pytest.fixture(scope="module")
+def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real app over real HTTP, with a database of its own."""
+    database = f"sqlite:///{tmp_path_factory.mktemp('database') / 'sgone.sqlite3'}"
+    settings = read_settings(
+        checkpoint=checkpoint, device="cpu", precision="float32", database_url=database
+    )
+    with served(create_app(settings, Engine.load(settings))) as url:
+        yield url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[SegmentationClient]:
+    with SegmentationClient(url) as client:
+        yield client
+
+
+# What may be sent
+
+
+def test_arrays_paths_bytes_and_images_give_the_same_mask(
+    client: SegmentationClient, tmp_path: Path
+) -> None:
+    image, mask = tmp_path / "support.png", tmp_path / "support.mask.png"
+    image.write_bytes(encode(photograph()))
+    mask.write_bytes(grey_mask())
+    expected = client.segment(QUERY, SUPPORTS)
+    assert 0 < expected.sum() < expected.size
+    for pair in [
+        (image, mask),
+        (str(image), str(mask)),
+        (image.read_bytes(), mask.read_bytes()),
+        (Image.open(image), Image.open(mask)),
+        (photograph(), object_mask().astype(np.uint8)),
+        (photograph(), object_mask().astype(np.uint8) * np.uint8(255)),
+    ]:
+        assert_array_equal(client.segment(encode(QUERY), [pair]), expected)
+
+
+def test_an_image_opened_from_a_turned_file_is_sent_as_it_lies_in_memory(
+    client: SegmentationClient, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.png"
+    path.write_bytes(encode(QUERY, exif=exif))
+    with Image.open(path) as image:
+        assert client.segment(image, SUPPORTS).shape == (37, 51)
+    assert client.segment(path, SUPPORTS).shape == (51, 37)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "RGBA", "L", "P", "1", "I;16"])
+def test_images_of_every_mode_are_sent(client: SegmentationClient, mode: str) -> None:
+    image = Image.fromarray(QUERY)
+    image = image.convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
+    assert client.segment(image, SUPPORTS).shape == (37, 51)
+
+
+@pytest.mark.parametrize(
+    ("query", "mask", "message"),
+    [
+        (QUERY[..., 0], object_mask(), r"shape \(37, 51\) and type uint8 is no photograph"),
+        (QUERY / 255.0, object_mask(), "type float64 is no photograph"),
+        (QUERY, object_mask().astype(np.float32), "type float32 is no mask"),
+        (QUERY, object_mask()[None], r"shape \(1, 48, 64\) and type bool is no mask"),
+        (QUERY, photograph()[..., 0], "uint8 of 0 and 1 or 255"),
+        (3, object_mask(), "int is no picture"),
+    ],
+)
+def test_what_is_no_picture_is_refused_before_it_is_sent(
+    query: Any, mask: Any, message: str
+) -> None:
+    with (
+        SegmentationClient("http://nowhere.invalid") as client,
+        pytest.raises(ValueError, match=message),
+    ):
+        client.segment(query, [(photograph(), mask)])
+
+
+def test_a_missing_file_is_named(client: SegmentationClient, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        client.segment(tmp_path / "nowhere.jpg", SUPPORTS)
+
+
+# What comes back
+
+
+def test_several_supports_and_their_fusion_count(client: SegmentationClient) -> None:
+    supports = [(photograph(seed=seed), object_mask()) for seed in (10, 11, 12)]
+    average = client.segment(QUERY, supports)
+    union = client.segment(QUERY, supports, fusion="union")
+    assert average.dtype == np.bool_
+    assert (average != union).any()
+    single = [client.segment(QUERY, [support]) for support in supports]
+    assert (union == single[0] | single[1] | single[2]).mean() > 0.99
+
+
+def test_the_probability_is_above_the_threshold_on_the_mask(client: SegmentationClient) -> None:
+    probability = client.segment(QUERY, SUPPORTS, output="probability")
+    assert (probability.dtype, probability.shape) == (np.float32, (37, 51))
+    assert 0 <= probability.min() < probability.max() <= 1
+    mask = client.segment(QUERY, SUPPORTS, threshold=0.25)
+    clear = np.abs(probability - 0.25) > 1 / 65535
+    assert_array_equal(mask[clear], probability[clear] > 0.25)
+
+
+def test_overlay_and_cutout_are_images_of_the_querys_size(client: SegmentationClient) -> None:
+    overlay = client.segment(QUERY, SUPPORTS, output="overlay")
+    cutout = client.segment(QUERY, SUPPORTS, output="cutout")
+    assert (overlay.mode, overlay.size) == ("RGB", (51, 37))
+    assert (cutout.mode, cutout.size) == ("RGBA", (51, 37))
+
+
+def test_json_describes_the_mask(client: SegmentationClient) -> None:
+    found = client.segment(QUERY, SUPPORTS, output="json", label="cat", min_area=3)
+    assert_array_equal(found.mask, client.segment(QUERY, SUPPORTS, min_area=3))
+    assert (found.found, found.label, found.size) == (True, "cat", [37, 51])
+    assert found.area == found.mask.sum()
+    assert found.model == client.info()["model"]
+    assert found.checkpoint_sha256 == client.info()["checkpoint_sha256"]
+
+
+def test_nothing_found_is_a_result(client: SegmentationClient) -> None:
+    found = client.segment(QUERY, SUPPORTS, output="json", min_area=10_000)
+    assert (found.found, found.bbox, found.polygons, found.mask.any()) == (False, None, [], False)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 0.99, 1.0])
+def test_run_lengths_are_decoded_as_pycocotools_decodes_them(density: float) -> None:
+    random = np.random.default_rng(0)
+    for height, width in [(1, 1), (37, 51), (700, 900)]:
+        mask = random.random((height, width)) < density
+        encoded = coco.encode(np.asfortranarray(mask, np.uint8))
+        rle = {"size": [height, width], "counts": encoded["counts"].decode()}
+        assert_array_equal(decode_rle(rle), mask)
+
+
+# Stored supports
+
+
+def test_a_support_set_is_kept_used_changed_and_deleted(client: SegmentationClient) -> None:
+    stored = client.create_support_set("kept", SUPPORTS, label="cat")
+    assert (stored.name, stored.label, stored.shots) == ("kept", "cat", 1)
+    assert (stored.pairs[0].width, stored.pairs[0].area) == (64, object_mask().sum())
+    assert client.get_support_set(stored.id) == stored
+    grown = client.add_pairs(stored.id, [(photograph(seed=5), object_mask())])
+    assert [pair.id for pair in grown.pairs][:1] == [stored.pairs[0].id]
+    client.delete_pair(stored.id, grown.pairs[1].id)
+    page = client.list_support_sets(limit=200)
+    assert (stored in page.items, page.total) == (True, len(page.items))
+    client.delete_support_set(stored.id)
+    with pytest.raises(ProblemError) as caught:
+        client.get_support_set(stored.id)
+    assert (caught.value.status, caught.value.code) == (404, "support_set_not_found")
+
+
+@not_yet
+def test_a_stored_set_segments_as_its_supports_do(client: SegmentationClient) -> None:
+    stored = client.create_support_set("used", SUPPORTS)
+    assert_array_equal(
+        client.segment(QUERY, support_set=stored.id), client.segment(QUERY, SUPPORTS)
+    )
+
+
+# Several classes, several queries
+
+
+@not_yet
+def test_each_pixel_belongs_to_one_of_several_classes(client: SegmentationClient) -> None:
+    stored = client.create_support_set("bird", [(photograph(seed=7), object_mask())])
+    found = client.segment_multiclass(
+        QUERY,
+        [
+            ("cat", photograph(seed=5), object_mask()),
+            ("dog", photograph(seed=6), object_mask()),
+            ("cat", photograph(), object_mask()),
+        ],
+        support_sets=[stored.id],
+        threshold=0.3,
+    )
+    assert [(each.index, each.label) for each in found.classes] == [
+        (1, "cat"),
+        (2, "dog"),
+        (3, "bird"),
+    ]
+    assert found.index_map.shape == (37, 51)
+    for each in found.classes:
+        assert each.area == each.mask.sum() == (found.index_map == each.index).sum()
+    assert any(each.found for each in found.classes)
+
+
+@not_yet
+def test_the_overlay_of_several_classes_is_an_image(client: SegmentationClient) -> None:
+    labelled = [("cat", photograph(), object_mask()), ("dog", photograph(seed=6), object_mask())]
+    overlay = client.segment_multiclass(QUERY, labelled, output="overlay")
+    assert (overlay.mode, overlay.size) == ("RGB", (51, 37))
+
+
+@not_yet
+def test_a_batch_gives_each_query_its_result_or_its_error(
+    client: SegmentationClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"no image")
+    other = photograph(30, 40, seed=3)
+    first, broken, last = client.segment_batch([QUERY, path, other], SUPPORTS, threshold=0.4)
+    assert first.segmentation and last.segmentation and broken.error
+    assert_array_equal(first.segmentation.mask, client.segment(QUERY, SUPPORTS, threshold=0.4))
+    assert last.segmentation.mask.shape == (30, 40)
+    assert (broken.index, broken.name) == (1, "broken.jpg")
+    assert (broken.segmentation, broken.error.code) == (None, "undecodable_image")
+
+
+@not_yet
+def test_a_batch_that_is_refused_raises(client: SegmentationClient) -> None:
+    with pytest.raises(ProblemError) as caught:
+        next(client.segment_batch([QUERY], SUPPORTS, threshold=2))
+    assert (caught.value.status, caught.value.field) == (422, "threshold")
+
+
+# asyncio
+
+
+def test_the_asynchronous_client_gives_what_the_blocking_one_does(
+    url: str, client: SegmentationClient
+) -> None:
+    async def both() -> list[Any]:
+        async with AsyncSegmentationClient(url) as client:
+            return await asyncio.gather(
+                client.segment(QUERY, SUPPORTS), client.segment(QUERY, SUPPORTS, output="json")
+            )
+
+    mask, found = asyncio.run(both())
+    assert_array_equal(mask, client.segment(QUERY, SUPPORTS))
+    assert found == client.segment(QUERY, SUPPORTS, output="json")
+
+
+@not_yet
+def test_the_asynchronous_client_streams_a_batch(url: str) -> None:
+    async def collect() -> list[Any]:
+        async with AsyncSegmentationClient(url) as client:
+            return [result async for result in client.segment_batch([QUERY, b"broken"], SUPPORTS)]
+
+    found, broken = asyncio.run(collect())
+    assert found.segmentation.mask.shape == (37, 51)
+    assert broken.error.code == "undecodable_image"
+
+
+def test_the_two_clients_have_the_same_methods() -> None:
+    def methods(kind: type) -> dict[str, Any]:
+        public = inspect.getmembers(kind, inspect.isfunction)
+        return {name: method for name, method in public if not name.startswith("_")}
+
+    blocking, awaited = methods(SegmentationClient), methods(AsyncSegmentationClient)
+    assert blocking.keys() - awaited.keys() == {"close"}
+    assert awaited.keys() - blocking.keys() == {"aclose"}
+    for name in blocking.keys() & awaited.keys():
+        assert (blocking[name].__name__, bool(blocking[name].__doc__)) == (name, True)
+        parameters = [inspect.signature(each[name]).parameters for each in (blocking, awaited)]
+        assert parameters[0].keys() == parameters[1].keys()
+
+
+def test_help_shows_the_arguments_of_a_method() -> None:
+    with SegmentationClient("http://nowhere.invalid") as client:
+        assert list(inspect.signature(client.segment).parameters) == [
+            "query",
+            "supports",
+            "output",
+            "options",
+        ]
+
+
+# Errors and retries
+
+
+def test_a_problem_is_raised_with_all_that_the_service_says(client: SegmentationClient) -> None:
+    with pytest.raises(ProblemError, match="mask is 60x40, its image is 64x48") as caught:
+        client.segment(QUERY, [*SUPPORTS, (photograph(), object_mask(40, 60))])
+    problem = caught.value
+    assert (problem.status, problem.code) == (422, "mask_size_mismatch")
+    assert problem.field == "support_mask[1]"
+    assert problem.title and problem.request_id
+    assert str(problem) == problem.detail
+
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+class FakeService(ThreadingHTTPServer):
+    """Gives its replies one after the other, the last for ever, and keeps what it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self, *replies: Reply) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.replies = list(replies)
+        self.bodies: list[bytes] = []
+        self.paths: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answering(BaseHTTPRequestHandler):
+    """One request of a FakeService; a reply of status 0 is a connection that breaks."""
+
+    server: FakeService
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(body)
+        self.server.paths.append(self.path)
+        replies = self.server.replies
+        status, headers, content = replies.pop(0) if len(replies) > 1 else replies[0]
+        if not status:
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def fake(request: pytest.FixtureRequest) -> Iterator[FakeService]:
+    """A FakeService with the replies that the test is parametrised with."""
+    with FakeService(*request.param) as service:
+        thread = threading.Thread(target=service.serve_forever, args=(0.01,))
+        thread.start()
+        yield service
+        service.shutdown()
+        thread.join()
+
+
+def refusal(status: int, seconds: str | None) -> Reply:
+    problem = {"code": "queue_full", "title": "The queue is full", "detail": "come again"}
+    headers = {"Content-Type": "application/problem+json"}
+    if seconds is not None:
+        headers["Retry-After"] = seconds
+    return status, headers, json.dumps({**problem, "status": status}).encode()
+
+
+def found_json(mask: Any, **others: Any) -> dict[str, Any]:
+    """An object as the service's JSON tells of it."""
+    encoded = coco.encode(np.asfortranarray(mask, np.uint8))
+    rle = {"size": list(mask.shape), "counts": encoded["counts"].decode()}
+    area = int(mask.sum())
+    found = {"found": True, "score": 0.9, "area": area, "bbox": [0, 0, 1, 1], "polygons": []}
+    return {"label": None, **found, "segmentation": rle, **others}
+
+
+WHOLE = {"size": [37, 51], "threshold": 0.5, "model": "tiny", "checkpoint_sha256": "0"}
+LEFT = np.broadcast_to(np.arange(51) < 20, (37, 51))
+MULTICLASS = {
+    **WHOLE,
+    "classes": [
+        found_json(LEFT, index=1, label="cat", colour="#800000"),
+        found_json(~LEFT, index=2, label="dog", colour="#008000"),
+    ],
+}
+BATCH = [
+    {"index": 0, "name": "a", "status": "ok"} | found_json(LEFT, **WHOLE, label="a\u2028b"),
+    {"index": 1, "name": "b", "status": "error"}
+    | {"problem": {"code": "undecodable_image", "title": "t", "detail": "send it again"}},
+]
+LINES = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in BATCH)
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+MASK: Reply = (200, {"Content-Type": "image/png"}, grey_mask(object_mask(37, 51)))
+
+
+@pytest.mark.parametrize(
+    "fake", [[(200, {}, json.dumps(MULTICLASS).encode())]], indirect=True, ids=["two classes"]
+)
+def test_classes_are_sent_with_their_labels_and_read_into_one_map(fake: FakeService) -> None:
+    labelled = [("cat", photograph(), object_mask()), ("dog", photograph(), object_mask())]
+    with SegmentationClient(fake.url) as client:
+        found = client.segment_multiclass(QUERY, labelled, support_sets=["a", "b"])
+    assert fake.paths == ["/segment/multiclass?output=json&support_set=a&support_set=b"]
+    labels = re.findall(rb'name="support_label"\r\n\r\n(.*?)\r\n', fake.bodies[0])
+    assert labels == [b"cat", b"dog"]
+    assert_array_equal(found.index_map, np.where(LEFT, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "fake", [[refusal(503, "0"), (200, NDJSON, LINES)]], indirect=True, ids=["busy at first"]
+)
+def test_a_batch_is_read_line_by_line(fake: FakeService) -> None:
+    with SegmentationClient(fake.url) as client:
+        found, broken = client.segment_batch([QUERY, QUERY], support_set="a")
+    assert fake.paths[1] == "/segment/batch?support_set=a"
+    assert_array_equal(found.segmentation.mask, LEFT)
+    assert found.segmentation.label == "a\u2028b"
+    assert (broken.name, broken.error.code) == ("b", "undecodable_image")
+
+
+@pytest.mark.parametrize(
+    "fake",
+    [[(200, {**NDJSON, "Content-Length": str(2 * len(LINES))}, LINES)]],
+    indirect=True,
+    ids=["half"],
+)
+def test_a_batch_that_breaks_off_gives_what_came_and_then_raises(fake: FakeService) -> None:
+    async def collect(results: list[Any]) -> None:
+        async with AsyncSegmentationClient(fake.url) as client:
+            async for result in client.segment_batch([QUERY, QUERY], SUPPORTS):
+                results.append(result.name)
+
+    results: list[Any] = []
+    with pytest.raises(ServiceUnreachableError):
+        asyncio.run(collect(results))
+    assert results == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "fake", [[refusal(429, "0"), refusal(503, "0"), MASK]], indirect=True, ids=["twice"]
+)
+def test_a_busy_service_is_asked_again_with_the_same_body(
+    fake: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "query.png"
+    path.write_bytes(encode(QUERY))
+    with SegmentationClient(fake.url) as client:
+        assert_array_equal(client.segment(path, SUPPORTS), object_mask(37, 51))
+    assert len(fake.bodies) == 3
+    assert all(encode(QUERY) in body for body in fake.bodies)
+
+
+@pytest.mark.parametrize("fake", [[refusal(429, "1"), MASK]], indirect=True, ids=["429"])
+def test_the_asynchronous_client_asks_again_as_well(fake: FakeService) -> None:
+    async def segment() -> tuple[Any, float]:
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        async with AsyncSegmentationClient(fake.url) as client:
+            return await client.segment(QUERY, SUPPORTS), clock() - start
+
+    mask, seconds = asyncio.run(segment())
+    assert_array_equal(mask, object_mask(37, 51))
+    assert seconds >= 1
+    assert len(fake.bodies) == 2
+
+
+@pytest.mark.parametrize("fake", [[refusal(429, "0")]], indirect=True, ids=["429"])
+def test_retries_end(fake: FakeService) -> None:
+    with (
+        SegmentationClient(fake.url, retries=2) as client,
+        pytest.raises(UnavailableError, match="come again"),
+    ):
+        client.segment(QUERY, SUPPORTS)
+    assert len(fake.bodies) == 3
+
+
+@pytest.mark.parametrize("fake", [[refusal(429, "9"), MASK]], indirect=True, ids=["429"])
+def test_a_wait_beyond_the_timeout_is_not_begun(fake: FakeService) -> None:
+    with SegmentationClient(fake.url, timeout=5) as client, pytest.raises(UnavailableError):
+        client.segment(QUERY, SUPPORTS)
+    assert len(fake.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("fake", "error"),
+    [
+        pytest.param([refusal(503, None), MASK], UnavailableError, id="503 that names no time"),
+        pytest.param([refusal(500, "0"), MASK], ProblemError, id="500"),
+        pytest.param([(0, {}, b""), MASK], ServiceUnreachableError, id="broken connection"),
+        pytest.param(
+            [(502, {"Content-Type": "text/html"}, b"<h1>Bad gateway"), MASK],
+            UnexpectedReplyError,
+            id="a proxy's page",
+        ),
+        pytest.param([(200, {}, b"welcome"), MASK], UnexpectedReplyError, id="another service"),
+    ],
+    indirect=["fake"],
+)
+def test_nothing_else_is_tried_again(fake: FakeService, error: type[Exception]) -> None:
+    with SegmentationClient(fake.url) as client, pytest.raises(error):
+        client.segment(QUERY, SUPPORTS)
+    assert len(fake.bodies) == 1
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    with (
+        SegmentationClient("http://127.0.0.1:9") as client,
+        pytest.raises(ServiceUnreachableError, match=r"http://127\.0\.0\.1:9.* be reached"),
+    ):
+        client.info()
+
+
+def test_a_service_that_takes_too_long_is_named() -> None:
+    silent = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    late = SegmentationClient(f"http://127.0.0.1:{silent.server_port}", timeout=0.2)
+    expected = pytest.raises(ServiceUnreachableError, match=r"did not answer within 0\.2 s")
+    with silent, late, expected:
+        late.info()
+
+
+def test_arguments_for_httpx_are_passed_on(url: str) -> None:
+    with (
+        SegmentationClient(url, headers={"X-Request-ID": "mine"}) as client,
+        pytest.raises(ProblemError) as caught,
+    ):
+        client.segment(b"broken", SUPPORTS)
+    assert caught.value.request_id == "mine"
+
+
+# The one file
+
+
+def test_a_copy_of_the_file_works_without_the_service(tmp_path: Path, url: str) -> None:
+    (tmp_path / "copied.py").write_text(Path(client_module.__file__).read_text())
+    program = (
+        "import sys\n"
+        "from copied import SegmentationClient\n"
+        f"print(SegmentationClient({url!r}).info()['model'])\n"
+        "assert not {'torch', 'service', 'model', 'fastapi'} & sys.modules.keys()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("tiny\n", "")

@@ -1,0 +1,112 @@
+"""The code of docs/client.md, run as it stands but for the address."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.app import create_app
+from service.engine import Engine
+from service.settings import read_settings
+from serving import served
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SECTIONS = dict(
+    re.findall(
+        r"^#+ ([^\n]+)\n(?:(?!^#+ ).)*?```python\n(.*?)```",
+        (REPOSITORY / "docs" / "client.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+)
+
+
+# Remove where the endpoint is there: support_set of /segment, /segment/multiclass, /segment/batch.
+not_yet = pytest.mark.skip(reason="the service does not have this endpoint yet")
+
+
+@pytest.fixture(scope="module")
+def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app with a database of its own."""
+    database = f"sqlite:///{tmp_path_factory.mktemp('database') / 'sgone.sqlite3'}"
+    settings = read_settings(
+        checkpoint=checkpoint, device="cpu", precision="float32", database_url=database
+    )
+    with served(create_app(settings, Engine.load(settings))) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder with the examples in it, where code may write."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "examples").symlink_to(REPOSITORY / "examples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(desk: Path, url: str) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Runs a section after the first two, on which all others build; returns its names."""
+    names: dict[str, Any] = {}
+
+    def run(section: str) -> dict[str, Any]:
+        exec(SECTIONS[section].replace("http://127.0.0.1:8000", url), names)
+        return names
+
+    run("Python client")
+    run("What comes back")
+    yield run
+    names["client"].close()
+
+
+def test_every_section_with_code_is_run() -> None:
+    assert list(SECTIONS) == [
+        "Python client",
+        "What comes back",
+        "Stored supports",
+        "Several classes",
+        "Many photographs",
+        "Errors",
+        "asyncio",
+    ]
+
+
+def test_the_first_sections_give_what_they_say(run: Any, desk: Path) -> None:
+    names = run("Errors")
+    assert (names["mask"].shape, names["mask"].dtype) == ((512, 512), np.bool_)
+    assert names["found"].label == "person"
+    with Image.open(desk / "overlay.png") as overlay, Image.open(desk / "cutout.png") as cutout:
+        assert (overlay.mode, cutout.mode) == ("RGB", "RGBA")
+
+
+@not_yet
+def test_a_stored_set_is_used_and_deleted(run: Any) -> None:
+    names = run("Stored supports")
+    assert names["stored"].shots == 2
+    assert names["client"].list_support_sets().total == 0
+
+
+@not_yet
+def test_several_classes_make_one_map(run: Any) -> None:
+    assert run("Several classes")["index_map"].shape == (512, 512)
+
+
+@not_yet
+def test_many_photographs_are_named(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run("Many photographs")
+    printed = capsys.readouterr().out.splitlines()[-2:]
+    assert [line.split()[0] for line in printed] == ["photographer.jpg", "grace_hopper.jpg"]
+
+
+def test_an_error_says_what_is_wrong(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run("Errors")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("422 invalid_option threshold")
+
+
+def test_several_requests_run_side_by_side(run: Any) -> None:
+    assert [mask.shape for mask in run("asyncio")["masks"]] == [(512, 512), (600, 512)]
