@@ -2,8 +2,9 @@
 FROM python:3.11-slim-bookworm AS requirements
 COPY pyproject.toml requirements.lock /requirements/
 WORKDIR /requirements
-# The lock also pins the development tools; what the service runs on is in pyproject.toml alone.
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > runtime.txt
+# The lock also pins the development tools; what the service runs on, with SQLite or PostgreSQL, is
+# in pyproject.toml alone.
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['postgres'], sep='\n')" > runtime.txt
 
 FROM python:3.11-slim-bookworm
 WORKDIR /app
@@ -18,9 +19,12 @@ COPY service service
 # Editable, as in a clone: the service finds its weights beside its code.
 RUN pip install --no-cache-dir --root-user-action=ignore --no-deps --no-build-isolation --editable . \
     && python -m compileall -q model service \
-    && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone
+    && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone \
+    && install --directory --owner 10001 --group 10001 /data
 
-ENV SGONE_HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+VOLUME /data
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

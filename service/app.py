@@ -10,9 +10,10 @@ from fastapi import FastAPI
 
 from service import problems
 from service.engine import Engine, Segmentation, Task
+from service.library import Library
 from service.openapi import describe
 from service.release import installed_version
-from service.routes import operations, segment
+from service.routes import operations, page, segment, supports
 from service.runtime import Runtime
 from service.scheduler import Scheduler
 from service.security import Guard
@@ -26,10 +27,13 @@ Errors are problem JSON (RFC 9457) with a stable `code`; [/docs/errors](/docs/er
 """
 
 
-def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
-    """The app; its lifespan loads the checkpoint (unless ``engine`` is given) and warms it.
+def create_app(
+    settings: Settings | None = None, engine: Engine | None = None, library: Library | None = None
+) -> FastAPI:
+    """The app; its lifespan loads the checkpoint and opens the database, unless they are given.
 
-    Raises SettingsError; entering the lifespan raises CheckpointError, ConfigError or DeviceError.
+    It warms the network, and closes the database at its end. Raises SettingsError; entering the
+    lifespan raises SettingsError, CheckpointError, ConfigError or DeviceError.
     """
     settings = settings or read_settings()
     telemetry = Telemetry()
@@ -39,13 +43,16 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         summary="Few-shot segmentation as a service",
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
         redoc_url=None,
-        lifespan=partial(_lifespan, settings, engine),
+        lifespan=partial(_lifespan, settings, engine, library),
     )
     app.state.telemetry = telemetry
     app.state.runtime = None
     app.include_router(segment.router)
+    app.include_router(supports.router)
     app.include_router(operations.router)
+    app.include_router(page.router)
     problems.install(app)
     app.add_middleware(Guard, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(Observe, telemetry=telemetry)
@@ -54,18 +61,23 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
 
 
 @asynccontextmanager
-async def _lifespan(settings: Settings, engine: Engine | None, app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    settings: Settings, engine: Engine | None, library: Library | None, app: FastAPI
+) -> AsyncIterator[None]:
     if engine is None:
         engine = await asyncio.to_thread(Engine.load, settings)
+    if library is None:
+        library = await asyncio.to_thread(Library.open, settings.database_url)
     scheduler: Scheduler[Task, Segmentation] = Scheduler(engine.run_batch, settings.max_queue)
     with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
         try:
             await _warm_up(engine, scheduler)
-            app.state.runtime = Runtime(settings, engine, scheduler, workers)
+            app.state.runtime = Runtime(settings, engine, scheduler, workers, library)
             _watch(app.state.telemetry, app.state.runtime)
             yield
         finally:
             await scheduler.close()
+            await asyncio.to_thread(library.close)
             app.state.runtime = None
 
 

@@ -2,9 +2,8 @@
 
 import json
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -65,43 +64,60 @@ def serve(**flags: str | None) -> None:
 
 
 @main.command()
-@click.option("--support", "supports", type=EXISTING_FILE, multiple=True, required=True,
+@click.option("--support", "supports", type=EXISTING_FILE, multiple=True,
               help="Photograph that shows the object; repeat for K shots.")  # fmt: skip
-@click.option("--mask", "masks", type=EXISTING_FILE, multiple=True, required=True,
+@click.option("--mask", "masks", type=EXISTING_FILE, multiple=True,
               help="Its mask; one for each --support, in order.")  # fmt: skip
 @click.argument("queries", type=EXISTING, nargs=-1, required=True)
-@click.option("--out", type=ANY_PATH, required=True, help="Folder for the masks (NAME.png).")
-@click.option("--overlay", is_flag=True, help="Also write NAME.overlay.png.")
+@click.option("--out", type=ANY_PATH, required=True, help="Folder for the results.")
+@click.option("--format", "formats", type=click.Choice(["masks", "overlays", "cutouts", "coco"]),
+              multiple=True, default=["masks"], show_default=True,
+              help="NAME.png, NAME.overlay.png, NAME.cutout.png, or one annotations.json; repeat "
+              "for several.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Do again what is there.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,
+              help="Queries at a time.")  # fmt: skip
+@click.option("--url", help="Ask the service at this address instead of a network here.")
+@click.option("--support-set", help="With --url: a stored set, by name or id, as the supports.")
+@click.option("--label", help="Category in annotations.json.  [default: the set's, or object]")
+@click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: 0.5]")
+@click.option("--min-area", metavar="PIXELS", help="Drop smaller parts.  [default: 0]")
+@click.option("--fill-holes", is_flag=True, flag_value="true", help="Fill what is enclosed.")
+@click.option("--largest-component", is_flag=True, flag_value="true", help="Keep one part only.")
 @fusion_option
 @checkpoint_option
 @device_option
 @precision_option
 def segment(
-    supports: tuple[Path, ...],
-    masks: tuple[Path, ...],
     queries: tuple[Path, ...],
     out: Path,
-    overlay: bool,
-    fusion: str,
-    **flags: Any,
+    formats: tuple[Any, ...],
+    overwrite: bool,
+    jobs: int,
+    **given: Any,
 ) -> None:
-    """Segment QUERIES (images or folders of them) on this machine, without a server."""
-    if len(supports) != len(masks):
-        raise click.UsageError(f"{len(supports)} --support but {len(masks)} --mask; pair them up")
-    from tqdm import tqdm
+    """Segment QUERIES: images, and folders with all that lies below them.
 
-    from service.local import LocalSegmenter, list_queries
-    from service.settings import read_settings
+    What is done already is skipped, so that the same command goes on where it was stopped.
+    """
+    from service.options import KShotOptions, read_options
+    from service.sources import Sources
+    from service.sweep import make_plan, run
 
-    settings = read_settings(**flags)
-    listed = list_queries(queries, out)
-    segmenter = LocalSegmenter(settings, tuple(zip(supports, masks, strict=True)), _fusion(fusion))
-    failures = 0
-    for sentence in segmenter.write_all(tqdm(listed.items(), unit="image"), overlay=overlay):
-        failures += 1
-        tqdm.write(f"Error: {sentence}", file=sys.stderr)
-    if failures:
-        raise click.ClickException(f"{failures} of {len(listed)} queries failed; the rest are done")
+    texts = {name: given.pop(name) for name in KShotOptions.model_fields if name in given}
+    sources = Sources(**given)
+    options = read_options(KShotOptions, {k: text for k, text in texts.items() if text is not None})
+    try:
+        plan = make_plan(queries, out, formats)
+        with sources.open(options) as finder:
+            failed = run(plan, finder, options, overwrite=overwrite, jobs=jobs)
+    except KeyboardInterrupt:
+        click.echo("Stopped; the same command (without --overwrite) goes on from here.", err=True)
+        click.get_current_context().exit(130)
+    if failed:
+        raise click.ClickException(
+            f"{failed} of {len(plan.queries)} queries failed; the rest are done"
+        )
 
 
 @main.command()
@@ -261,8 +277,3 @@ def _shipped_checkpoint() -> Path:
     from service.settings import read_settings
 
     return read_settings().checkpoint
-
-
-def _fusion(name: str) -> "Fusion":
-    """A name that click.Choice has let through."""
-    return cast("Fusion", name)

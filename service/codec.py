@@ -23,6 +23,7 @@ from service.errors import (
 )
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
 ACCEPTED = "JPEG, PNG, WebP, BMP or TIFF"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _FOREIGN = (b"GIF8", b"%PDF", b"PK\x03\x04", b"8BPS", b"\0\0\1\0", b"<", b"{", b"\x93NUMPY")
@@ -64,6 +65,13 @@ def decode_support(image: Part, mask: Part, max_pixels: int) -> Support:
         return Support(photograph, decode_mask(mask, max_pixels))
     except InputError as error:
         raise unusable(error, mask.field) from error
+
+
+def media_type(content: bytes) -> str:
+    """The type of an image that has been decoded before: by its content, whatever was declared."""
+    with Image.open(BytesIO(content), formats=FORMATS) as image:
+        # A JPEG with further pictures behind the first is MPO to Pillow, and a JPEG to browsers.
+        return "image/jpeg" if image.format == "MPO" else f"image/{image.format}".lower()
 
 
 def _decode(part: Part, max_pixels: int, read: Callable[[Image.Image], Pixels]) -> Pixels:

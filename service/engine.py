@@ -14,6 +14,7 @@ from torch import Tensor
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Photograph, Support
 from model.guidance import Fusion
+from model.heads import Encoding, stack_shots
 from model.predictor import (
     PreparedQuery,
     PreparedSupport,
@@ -27,20 +28,28 @@ from service.settings import Settings
 WARM_UP_SHAPES = ((3, 4), (4, 3))
 
 
+Shot = PreparedSupport | Encoding
+"""One support at the network's size, or what the network keeps of it: tensors (1, 1, ...)."""
+
+
 class Task(NamedTuple):
     """What the network needs of one request; already at the network's size."""
 
-    supports: tuple[PreparedSupport, ...]
+    supports: tuple[Shot, ...]
     query: PreparedQuery
     fusion: Fusion
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """(2, h, w) float32 logits on the CPU, the query's own (height, width), and the times taken."""
+    """(2, h, w) float32 logits on the CPU, the query's own (height, width), and the times taken.
+
+    ``encodings`` has each support's own, on the device, for those who use it again.
+    """
 
     logits: Tensor
     size: tuple[int, int]
+    encodings: tuple[Encoding, ...]
     encode_ms: float
     segment_ms: float
 
@@ -84,10 +93,15 @@ class Engine:
             return 0
         return torch.cuda.memory_allocated(self.segmenter.device)
 
-    def prepare(self, supports: Iterable[Support], query: Photograph, fusion: Fusion) -> Task:
-        """Resize to the network's size. An iterator of supports is held one shot at a time."""
-        prepared = tuple(self.segmenter.prepare_support(support) for support in supports)
-        return Task(prepared, self.segmenter.prepare_query(query), fusion)
+    def prepare(
+        self, supports: Iterable[Support | Shot], query: Photograph, fusion: Fusion
+    ) -> Task:
+        """Resize to the network's size what is not; an iterator is held one shot at a time."""
+        shots = tuple(
+            self.segmenter.prepare_support(support) if isinstance(support, Support) else support
+            for support in supports
+        )
+        return Task(shots, self.segmenter.prepare_query(query), fusion)
 
     def warm_up_tasks(self) -> Iterator[Task]:
         """Real work, so that no request pays for the first kernels and allocations."""
@@ -113,15 +127,21 @@ class Engine:
 
     def _run(self, task: Task) -> Segmentation:
         started = self._now()
-        encoding = self.segmenter.encode_support(task.supports)
+        encodings = tuple(self._encode(shot) for shot in task.supports)
         encoded = self._now()
-        logits = self.segmenter.segment(task.query, encoding, task.fusion)
+        logits = self.segmenter.segment(task.query, stack_shots(encodings), task.fusion)
         return Segmentation(
             logits,
             task.query.size,
+            encodings,
             encode_ms=(encoded - started) * 1e3,
             segment_ms=(self._now() - encoded) * 1e3,
         )
+
+    def _encode(self, shot: Shot) -> Encoding:
+        if isinstance(shot, PreparedSupport):
+            return self.segmenter.encode_support([shot])
+        return tuple(tensor.to(self.segmenter.device) for tensor in shot)
 
     def _now(self) -> float:
         """Seconds; on CUDA once its work is done, so that a stage's time is its own."""

@@ -12,6 +12,7 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── TooManyPartsError              too_many_parts
 │   ├── InvalidRequestError            invalid_request
 │   ├── MalformedBodyError        400  malformed_body
+│   ├── NotAcceptableError        406  not_acceptable
 │   ├── UnsupportedMediaTypeError 415  unsupported_media_type
 │   └── PayloadTooLargeError      413  payload_too_large
 ├── ImageError                    422  the content of one part
@@ -21,11 +22,18 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── MaskSizeMismatchError          mask_size_mismatch
 │   └── TooManyPixelsError        413  too_many_pixels
 ├── NotFoundError                 404  not_found
+│   ├── SupportSetNotFoundError        support_set_not_found
+│   ├── PairNotFoundError              pair_not_found
 │   └── MethodNotAllowedError     405  method_not_allowed
+├── ConflictError                 409
+│   ├── NameTakenError                 name_taken
+│   └── LastPairError                  last_pair
 ├── QueueFullError                429  queue_full
 ├── UnavailableError              503
 │   ├── NotReadyError                  not_ready
-│   └── ShuttingDownError              shutting_down
+│   ├── ShuttingDownError              shutting_down
+│   └── StorageBusyError               storage_busy
+├── StorageFullError              507  storage_full
 ├── ClientGoneError               499  client_gone
 └── InternalError                 500  internal_error
 
@@ -133,6 +141,14 @@ class MalformedBodyError(RequestError):
     title = "The body is not a readable form"
 
 
+class NotAcceptableError(RequestError):
+    """An Accept header that names no type in which the endpoint can answer."""
+
+    status = 406
+    code = "not_acceptable"
+    title = "No acceptable type is on offer"
+
+
 class UnsupportedMediaTypeError(RequestError):
     """A body that is no multipart form, or a part of a type that is not accepted."""
 
@@ -199,12 +215,46 @@ class NotFoundError(ServiceError):
     title = "The path does not exist"
 
 
+class SupportSetNotFoundError(NotFoundError):
+    """A support set that was never stored, or is deleted."""
+
+    code = "support_set_not_found"
+    title = "The support set does not exist"
+
+
+class PairNotFoundError(NotFoundError):
+    """A pair that the support set never had, or that is deleted."""
+
+    code = "pair_not_found"
+    title = "The pair does not exist"
+
+
 class MethodNotAllowedError(NotFoundError):
     """A path that exists, asked with a method that it does not answer."""
 
     status = 405
     code = "method_not_allowed"
     title = "The path does not answer this method"
+
+
+class ConflictError(ServiceError):
+    """A request that what is stored does not allow."""
+
+    status = 409
+
+
+class NameTakenError(ConflictError):
+    """A name that another support set has."""
+
+    code = "name_taken"
+    title = "The name is taken"
+
+
+class LastPairError(ConflictError):
+    """The only pair of a support set, which cannot be without."""
+
+    code = "last_pair"
+    title = "The last pair cannot be deleted"
 
 
 class QueueFullError(ServiceError):
@@ -233,6 +283,21 @@ class ShuttingDownError(UnavailableError):
 
     code = "shutting_down"
     title = "The service is shutting down"
+
+
+class StorageBusyError(UnavailableError):
+    """The database of stored supports is locked by another program, or away."""
+
+    code = "storage_busy"
+    title = "The storage is busy"
+
+
+class StorageFullError(ServiceError):
+    """The disk or database of stored supports has no room left."""
+
+    status = 507
+    code = "storage_full"
+    title = "The storage is full"
 
 
 class ClientGoneError(ServiceError):

@@ -1,4 +1,7 @@
-"""Multipart bodies to named parts: each file once, or K times in order, and nothing else."""
+"""Multipart bodies to named parts: each file once, or K times in order, and nothing else.
+
+Options come as parts or in the query string.
+"""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +28,10 @@ Value = UploadFile | str
 
 @dataclass(frozen=True)
 class FormLayout:
-    """What a form holds: files sent once, files sent once or more, and text options."""
+    """What a form holds: files sent once, files sent once or more, and text options.
+
+    The options may stand in the query string instead.
+    """
 
     single: tuple[str, ...]
     repeated: tuple[str, ...] = ()
@@ -46,12 +52,23 @@ class Form:
 
 
 async def read_form(request: Request, layout: FormLayout, max_parts: int) -> Form:
-    """Read the body and hold it against ``layout``; raises the RequestErrors of forms."""
+    """Read query string and body and hold them against ``layout``; raises forms' RequestErrors."""
+    parameters = request.query_params.multi_items()
+    _check_parameters(parameters, layout)
     parsed = await _parse(request, max_parts)
     try:
-        return await _arrange(parsed.multi_items(), layout)
+        return await _arrange([*parameters, *parsed.multi_items()], layout)
     finally:
         await parsed.close()
+
+
+def _check_parameters(parameters: Sequence[tuple[str, str]], layout: FormLayout) -> None:
+    for name, _ in parameters:
+        if name not in layout.options:
+            known = ", ".join(layout.options) or "none"
+            raise UnexpectedPartError(
+                f"query parameter {name[:80]!r} is not known here; send {known}", field=name[:80]
+            )
 
 
 async def _parse(request: Request, max_parts: int) -> FormData:
@@ -108,7 +125,7 @@ async def _arrange(items: Sequence[tuple[str, Value]], layout: FormLayout) -> Fo
                 f"part {name[:80]!r} is not known here; send {known}", field=name[:80]
             )
         if values[name] and name not in layout.repeated:
-            raise DuplicatePartError(f"part {name} is sent more than once; send one", field=name)
+            raise DuplicatePartError(f"{name} is sent more than once; send one", field=name)
         values[name].append(value)
     files = layout.single + layout.repeated
     return Form(

@@ -1,89 +1,54 @@
-"""Segmenting files on this machine, without a server."""
+"""Segmenting files with a network on this machine, without a server."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from model.guidance import Fusion
-from model.heads import Encoding
-from model.predictor import Segmenter
-from service.codec import Part, decode_photograph, decode_support
+from service.answer import find_object
+from service.codec import decode_photograph, decode_support
 from service.engine import Engine
-from service.errors import ServiceError, SettingsError, UndecodableImageError
-from service.render import mask_png, object_mask, overlay_png
+from service.folders import pair_ids, read_pairs, read_part
+from service.options import KShotOptions
+from service.outputs import Found
 from service.settings import Settings
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+class LocalFinder:
+    """K supports, encoded once, against any number of query files.
 
-def list_queries(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """Each query file, folders opened one level deep, and the mask file that it gets in ``out``.
-
-    Raises SettingsError for a folder without images, or where a file would be overwritten.
+    ``find`` is for several threads: they decode and shape side by side, and take turns at the
+    network.
     """
-    queries = [file for path in paths for file in _files(path)]
-    masks: dict[Path, Path] = {}
-    for query in dict.fromkeys(queries):
-        mask = out / f"{query.stem}.png"
-        if mask in masks.values():
-            raise SettingsError(f"two queries would write {mask}; rename one, or run them apart")
-        if mask.resolve() in (file.resolve() for file in queries):
-            raise SettingsError(f"{mask} would overwrite a query; choose another --out")
-        masks[query] = mask
-    return masks
 
-
-class LocalSegmenter:
-    """K supports, encoded once, against any number of query files."""
+    label: str | None = None
 
     def __init__(
-        self, settings: Settings, pairs: Sequence[tuple[Path, Path]], fusion: Fusion
+        self, settings: Settings, pairs: Sequence[tuple[Path, Path]], options: KShotOptions
     ) -> None:
         self._max_pixels = settings.max_image_pixels
-        self._fusion = fusion
-        self._segmenter: Segmenter = Engine.load(settings).segmenter
-        self._encoding: Encoding = self._segmenter.encode_support(
+        self._options = options
+        self._turn = threading.Lock()
+        parts = read_pairs(pairs)
+        engine = Engine.load(settings)
+        self._segmenter = engine.segmenter
+        self._encoding = self._segmenter.encode_support(
             [
-                self._segmenter.prepare_support(
-                    decode_support(_part(image), _part(mask), self._max_pixels)
-                )
-                for image, mask in pairs
+                self._segmenter.prepare_support(decode_support(image, mask, self._max_pixels))
+                for image, mask in parts
             ]
         )
+        self.facts: dict[str, Any] = {
+            "supports": pair_ids(parts),
+            "checkpoint_sha256": engine.checkpoint.sha256,
+            "input_side": self._segmenter.transform.side,
+        }
 
-    def write(self, query: Path, mask_file: Path, *, overlay: bool) -> None:
-        """Segment one file and write its mask, and with ``overlay`` NAME.overlay.png beside it.
-
-        Raises ServiceError for a query that cannot be used.
-        """
-        photograph = decode_photograph(_part(query), self._max_pixels)
+    def find(self, query: Path) -> Found:
+        """Raises ServiceError for a query that cannot be used."""
+        photograph = decode_photograph(read_part(query), self._max_pixels)
         prepared = self._segmenter.prepare_query(photograph)
-        logits = self._segmenter.segment(prepared, self._encoding, self._fusion)
-        mask = object_mask(self._segmenter.restore(logits, prepared.size))
-        mask_file.parent.mkdir(parents=True, exist_ok=True)
-        mask_file.write_bytes(mask_png(mask))
-        if overlay:
-            mask_file.with_suffix(".overlay.png").write_bytes(overlay_png(photograph, mask))
-
-    def write_all(self, masks: Iterable[tuple[Path, Path]], *, overlay: bool) -> Iterator[str]:
-        """Write every mask; yield a sentence for each query that failed, and go on."""
-        for query, mask_file in masks:
-            try:
-                self.write(query, mask_file, overlay=overlay)
-            except ServiceError as error:
-                yield str(error)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise SettingsError(f"folder {path} has no image ({', '.join(SUFFIXES)})")
-    return files
-
-
-def _part(path: Path) -> Part:
-    try:
-        return Part(str(path), path.read_bytes())
-    except OSError as error:
-        raise UndecodableImageError(f"{path} cannot be read ({error.strerror})") from error
+        with self._turn:
+            logits = self._segmenter.segment(prepared, self._encoding, self._options.fusion)
+        finding = find_object(self._segmenter.restore(logits, prepared.size), self._options)
+        return Found(finding.mask, finding.score, lambda: photograph)

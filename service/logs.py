@@ -21,6 +21,8 @@ def configure_logging(settings: Settings) -> None:
     logging.captureWarnings(True)
     # It warns of every malformed body, which the access log has already, under its request id.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    # At each start it tells how it looks for migrations, found or not.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class TextLines(logging.Formatter):

@@ -1,15 +1,17 @@
 """The OpenAPI description: what FastAPI cannot read off the routes is written here."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from model.guidance import FUSIONS
 from service.codec import FORMATS
 from service.errors import catalogue
+from service.options import JSON, PNG, KShotOptions, Options, Shaping
 from service.problems import MEDIA_TYPE
-from service.schemas import Problem
+from service.schemas import Problem, Segmentation
 
 Fragment = dict[str, Any]
 Responses = dict[int | str, Fragment]
@@ -28,7 +30,7 @@ _SERVER_TIMING: Fragment = {
 }
 _RETRY_AFTER: Fragment = {
     "Retry-After": {
-        "description": "Seconds until the queue should have room.",
+        "description": "Seconds until the queue should have room, or storage be asked again.",
         "schema": {"type": "integer", "minimum": 1},
     }
 }
@@ -47,11 +49,21 @@ _MASK: Fragment = {
         "colour, where any channel is above half."
     ),
 }
-_FUSION: Fragment = {
-    "type": "string",
-    "enum": list(FUSIONS),
-    "default": "average",
-    "description": "average of the supports' prototypes, or union of their masks.",
+_OBJECT: Fragment = {
+    "X-Object-Found": {
+        "description": "Whether the mask has a pixel.",
+        "schema": {"type": "string", "enum": ["true", "false"]},
+    },
+    "X-Object-Score": {
+        "description": "Mean probability over the mask's pixels; 0 where nothing is found.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1},
+        "example": 0.873,
+    },
+    "X-Object-Area": {
+        "description": "Pixels of the mask.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 12345,
+    },
 }
 
 
@@ -81,19 +93,18 @@ def _problem(status: int) -> Fragment:
     codes = "; ".join(f"`{e.code}`: {e.title}" for e in catalogue() if e.status == status)
     return {
         "description": codes,
-        "headers": _REQUEST_ID | (_RETRY_AFTER if status == 429 else {}),
+        "headers": _REQUEST_ID | (_RETRY_AFTER if status in (429, 503) else {}),
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
-def _form(properties: Fragment, required: list[str]) -> Fragment:
-    files = [name for name, schema in properties.items() if schema is not _FUSION]
+def _form(files: Fragment, texts: Fragment, required: Sequence[str]) -> Fragment:
     accepted = ", ".join(f"image/{name.lower()}" for name in FORMATS)
     form = {
         "schema": {
             "type": "object",
-            "required": required,
-            "properties": properties,
+            "required": list(required),
+            "properties": files | texts,
             "additionalProperties": False,
         },
         "encoding": {name: {"contentType": accepted} for name in files},
@@ -101,30 +112,69 @@ def _form(properties: Fragment, required: list[str]) -> Fragment:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
 
 
+def _input(files: Fragment, options: type[Shaping]) -> Fragment:
+    """Body and parameters of an operation: files as parts, options as parts or in the query."""
+    properties: Fragment = options.model_json_schema()["properties"]
+    texts = {name: _text(schema) for name, schema in properties.items()}
+    parameters = [{"name": name, "in": "query", "schema": schema} for name, schema in texts.items()]
+    return _form(files, texts, required=list(files)) | {"parameters": parameters}
+
+
+def _text(schema: Fragment) -> Fragment:
+    """An option's schema, with its default told but not declared.
+
+    Pages that try out an API fill defaults in, and so would send each option twice.
+    """
+    default = json.dumps(schema["default"]).strip('"')
+    about = f"{schema['description']} Default: {default}. Query parameter or part, not both."
+    kept = {name: schema[name] for name in schema if name not in ("default", "title")}
+    return kept | {"description": about}
+
+
 def _repeated(items: Fragment) -> Fragment:
     return {"type": "array", "items": items, "minItems": 1}
 
 
-FILES = ["support_image", "support_mask", "query_image"]
-ONE_SHOT_BODY = _form(
-    {"support_image": _IMAGE, "support_mask": _MASK, "query_image": _IMAGE}, FILES
+ONE_SHOT_INPUT = _input(
+    {"support_image": _IMAGE, "support_mask": _MASK, "query_image": _IMAGE}, Options
 )
-KSHOT_BODY = _form(
+KSHOT_INPUT = _input(
     {
         "support_image": _repeated(_IMAGE),
         "support_mask": _repeated(_MASK),
         "query_image": _IMAGE,
-        "fusion": _FUSION,
     },
-    FILES,
+    KShotOptions,
 )
 SEGMENT_RESPONSES: Responses = {
     200: {
         "description": (
-            "The mask: 8-bit grey, 255 on the object and 0 elsewhere, of the upright query's size."
+            "What `output` asks for, of the upright query's size. Nothing found is an empty mask."
         ),
-        "headers": _REQUEST_ID | _SERVER_TIMING,
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        "headers": _REQUEST_ID | _SERVER_TIMING | _OBJECT,
+        "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
+        "model": Segmentation,
     },
-    **problem_responses(400, 413, 415, 422, 429, 500, 503),
+    **problem_responses(400, 406, 413, 415, 422, 429, 500, 503),
 }
+
+_SUPPORTS: Fragment = {"support_image": _repeated(_IMAGE), "support_mask": _repeated(_MASK)}
+_SHORT_TEXT: Fragment = {"type": "string", "maxLength": 200}
+PAIRS_INPUT = _form(_SUPPORTS, {}, required=list(_SUPPORTS))
+NEW_SET_INPUT = _form(
+    _SUPPORTS,
+    {
+        "name": _SHORT_TEXT | {"minLength": 1, "description": "No other set may have it."},
+        "label": _SHORT_TEXT | {"description": "Name of the object's class."},
+    },
+    required=["name", *_SUPPORTS],
+)
+CREATED: Responses = {
+    201: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Its address."}}}
+}
+
+
+def file_response(description: str, *media_types: str) -> Responses:
+    """Success of a route that answers with an image of one of some types."""
+    content = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"description": description, "content": dict.fromkeys(media_types, content)}}

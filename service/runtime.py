@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from service.engine import Engine, Segmentation, Task
 from service.errors import NotReadyError
+from service.library import Library
 from service.scheduler import Scheduler
 from service.settings import Settings
 
@@ -24,6 +25,7 @@ class Runtime:
     engine: Engine
     scheduler: Scheduler[Task, Segmentation]
     workers: ThreadPoolExecutor
+    library: Library
 
     async def in_worker(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop."""

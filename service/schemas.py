@@ -1,8 +1,9 @@
 """JSON replies, as the OpenAPI file shows them."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Health(BaseModel):
@@ -36,6 +37,93 @@ class Info(BaseModel):
         int, Field(description="Its square is about the number of pixels that the network sees.")
     ]
     limits: Limits
+
+
+class RunLengths(BaseModel):
+    """A mask as COCO's compressed run lengths, which pycocotools.mask.decode reads."""
+
+    size: Annotated[tuple[int, int], Field(description="Height and width.")]
+    counts: Annotated[str, Field(description="Run lengths, column by column, in COCO's letters.")]
+
+
+class FoundObject(BaseModel):
+    """One object's mask in one photograph, and how sure the network is of it."""
+
+    found: Annotated[bool, Field(description="Whether the mask has a pixel.")]
+    score: Annotated[float, Field(description="Mean probability over the mask; 0 if not found.")]
+    area: Annotated[int, Field(description="Pixels of the mask.")]
+    bbox: Annotated[
+        tuple[int, int, int, int] | None,
+        Field(description="Left, top, width and height in pixels; null if not found."),
+    ]
+    segmentation: RunLengths
+    polygons: Annotated[
+        list[list[float]],
+        Field(
+            description="The outlines of the parts, x1, y1, x2, y2, ... along the pixels' edges, "
+            "so that a part of one pixel is a square; holes are in the segmentation only."
+        ),
+    ]
+
+
+class Segmentation(FoundObject):
+    """The reply of /segment and /segment/kshot as JSON."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "found": True,
+                "score": 0.873105,
+                "area": 24,
+                "bbox": [4, 2, 6, 4],
+                "segmentation": {"size": [8, 12], "counts": "R144000000000>"},
+                "polygons": [[4, 2, 4, 6, 10, 6, 10, 2]],
+                "label": "cat",
+                "size": [8, 12],
+                "threshold": 0.5,
+                "model": "SG-One MobileNetV2, matching head",
+                "checkpoint_sha256": "9f" * 32,
+            }
+        }
+    )
+
+    label: Annotated[str | None, Field(description="The request's label.")]
+    size: Annotated[tuple[int, int], Field(description="Height and width of the upright query.")]
+    threshold: Annotated[float, Field(description="The threshold that made the mask.")]
+    model: Annotated[str, Field(description="Name of the checkpoint.")]
+    checkpoint_sha256: Annotated[str, Field(description="SHA-256 of the checkpoint file.")]
+
+
+class SupportPair(BaseModel):
+    """One shot of a support set: a photograph and its object mask."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: Annotated[str, Field(description="32 hexadecimal characters.")]
+    width: Annotated[int, Field(description="Pixels of the upright photograph.")]
+    height: Annotated[int, Field(description="Pixels of the upright photograph.")]
+    area: Annotated[int, Field(description="Pixels of the object.")]
+    created: Annotated[datetime, Field(description="When it was stored, in UTC.")]
+
+
+class SupportSet(BaseModel):
+    """Stored supports of one object or class."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: Annotated[str, Field(description="32 hexadecimal characters.")]
+    name: Annotated[str, Field(description="No other set has it.")]
+    label: Annotated[str | None, Field(description="Name of the object's class.")]
+    shots: Annotated[int, Field(description="Pairs of the set.")]
+    created: Annotated[datetime, Field(description="When it was stored, in UTC.")]
+    pairs: Annotated[list[SupportPair], Field(description="In the order in which they came.")]
+
+
+class SupportSets(BaseModel):
+    """A page of the list of support sets."""
+
+    items: Annotated[list[SupportSet], Field(description="From the newest on.")]
+    total: Annotated[int, Field(description="Sets that are stored, on all pages.")]
 
 
 class Problem(BaseModel):

@@ -25,8 +25,8 @@ _GRACE_SECONDS = 20
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is accepted and leave with exit code 0.
 
-    Raises SettingsError where the address is taken, and what Engine.load raises: both before
-    anything listens.
+    Raises SettingsError where the address is taken or the database cannot be opened, and what
+    Engine.load raises: all before anything listens.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -35,8 +35,9 @@ def serve(settings: Settings) -> None:
         _log.debug("loading %s", settings.checkpoint)
         from service.app import create_app  # torch comes with it, and takes seconds
         from service.engine import Engine
+        from service.library import Library
 
-        app = create_app(settings, Engine.load(settings))
+        app = create_app(settings, Engine.load(settings), Library.open(settings.database_url))
         config = uvicorn.Config(
             app,
             access_log=False,

@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     decode_threads: Annotated[
         int, Field(ge=1, le=256, description="Threads that decode images and encode masks.")
     ] = 4
+    database_url: Annotated[
+        str,
+        Field(description="Where supports are stored: sqlite:///FILE, or postgresql+psycopg://..."),
+    ] = "sqlite:///sgone.sqlite3"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
     ] = "info"

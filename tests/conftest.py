@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from databases import sqlite_url
 from model.checkpoint import Card, save_checkpoint
 from model.network import SGOne
 from model.transforms import TransformConfig
@@ -22,6 +23,16 @@ with warnings.catch_warnings():
 
 # Tiny networks gain nothing from threads, and threads that spin beside a busy process cost seconds.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_database_in_the_working_directory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Where a test names no database, servers in other processes included."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SGONE_DATABASE_URL", sqlite_url(tmp_path_factory.mktemp("database")))
+        yield
 
 
 @pytest.fixture
@@ -41,9 +52,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(checkpoint: Path) -> Settings:
-    """The tiny checkpoint on the CPU in float32, all else as shipped."""
-    return read_settings(checkpoint=checkpoint, device="cpu", precision="float32")
+def settings(checkpoint: Path, tmp_path: Path) -> Settings:
+    """The tiny checkpoint on the CPU in float32 and an empty database, all else as shipped."""
+    return read_settings(
+        checkpoint=checkpoint,
+        device="cpu",
+        precision="float32",
+        database_url=sqlite_url(tmp_path),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from model.episode import Support
 from model.errors import CheckpointError, DeviceError
+from model.predictor import PreparedSupport
 from pictures import object_mask, photograph
 from service.engine import Engine, Segmentation, Task
 from service.settings import read_settings
@@ -55,6 +56,38 @@ def test_the_times_of_both_passes_are_told(engine: Engine) -> None:
     segmentation = result(engine, engine.prepare([support()], QUERY, "average"))
     assert 0 < segmentation.encode_ms < 5000
     assert 0 < segmentation.segment_ms < 5000
+
+
+def test_supports_that_are_encoded_already_give_the_same_logits(engine: Engine) -> None:
+    fresh = result(engine, engine.prepare([support(1), support(2)], QUERY, "union"))
+    assert len(fresh.encodings) == 2
+    again = result(engine, engine.prepare(fresh.encodings, QUERY, "union"))
+    assert_array_equal(again.logits, fresh.logits)
+
+
+def test_encoded_supports_mix_with_others_in_order(engine: Engine) -> None:
+    supports = [support(seed) for seed in range(3)]
+    fresh = result(engine, engine.prepare(supports, QUERY, "average"))
+    mixed = [supports[0], fresh.encodings[1], supports[2]]
+    task = engine.prepare(mixed, QUERY, "average")
+    assert [isinstance(shot, PreparedSupport) for shot in task.supports] == [True, False, True]
+    again = result(engine, task)
+    assert_array_equal(again.logits, fresh.logits)
+    for before, after in zip(fresh.encodings, again.encodings, strict=True):
+        for one, other in zip(before, after, strict=True):
+            assert_array_equal(one, other)
+
+
+def test_an_encoding_is_of_one_shot(engine: Engine) -> None:
+    segmentation = result(engine, engine.prepare([support(1), support(2)], QUERY, "average"))
+    shapes = [tensor.shape[:2] for encoding in segmentation.encodings for tensor in encoding]
+    assert set(shapes) == {(1, 1)}
+
+
+def test_supports_that_are_encoded_already_take_no_time(engine: Engine) -> None:
+    fresh = result(engine, engine.prepare([support(seed) for seed in range(5)], QUERY, "average"))
+    again = result(engine, engine.prepare(fresh.encodings, QUERY, "average"))
+    assert again.encode_ms < fresh.encode_ms / 5
 
 
 def test_the_warm_up_runs_landscape_and_portrait(engine: Engine) -> None:

@@ -15,6 +15,15 @@ COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 OPERATIONS = {
     ("/segment", "post"): "segment",
     ("/segment/kshot", "post"): "segment_kshot",
+    ("/supports", "post"): "create_support_set",
+    ("/supports", "get"): "list_support_sets",
+    ("/supports/{set_id}", "get"): "read_support_set",
+    ("/supports/{set_id}", "delete"): "delete_support_set",
+    ("/supports/{set_id}/thumbnail", "get"): "read_support_set_thumbnail",
+    ("/supports/{set_id}/pairs", "post"): "add_support_pairs",
+    ("/supports/{set_id}/pairs/{pair_id}", "delete"): "delete_support_pair",
+    ("/supports/{set_id}/pairs/{pair_id}/image", "get"): "read_support_image",
+    ("/supports/{set_id}/pairs/{pair_id}/mask", "get"): "read_support_mask",
     ("/healthz", "get"): "health",
     ("/readyz", "get"): "readiness",
     ("/info", "get"): "info",
@@ -56,11 +65,28 @@ def test_a_form_is_described_with_exactly_the_parts_that_are_read(
 @pytest.mark.parametrize("path", ["/segment", "/segment/kshot"])
 def test_every_reply_to_segment_is_described(description: Any, path: str) -> None:
     responses = description["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "413", "415", "422", "429", "500", "503"}
-    assert set(responses.pop("200")["content"]) == {"image/png"}
+    assert set(responses) == {"200", "400", "406", "413", "415", "422", "429", "500", "503"}
+    success = responses.pop("200")
+    assert set(success["content"]) == {"image/png", "application/json"}
+    json_schema = success["content"]["application/json"]["schema"]
+    assert json_schema == {"$ref": "#/components/schemas/Segmentation"}
+    assert {"X-Object-Found", "X-Object-Score", "X-Object-Area"} <= set(success["headers"])
     for response in responses.values():
         schema = response["content"]["application/problem+json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Problem"}
+
+
+@pytest.mark.parametrize(("path", "layout"), [("/segment", ONE_SHOT), ("/segment/kshot", K_SHOT)])
+def test_every_option_is_described_as_a_query_parameter_too(
+    description: Any, path: str, layout: Any
+) -> None:
+    operation = description["paths"][path]["post"]
+    body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    described = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    assert set(layout.options) <= set(described)
+    for name in layout.options:
+        assert (described[name]["in"], described[name]["schema"]) == ("query", body[name])
+        assert "default" not in body[name], "pages that try out an API would send it twice"
 
 
 def test_the_problem_schema_is_in_the_file(description: Any) -> None:

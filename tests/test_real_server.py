@@ -141,6 +141,12 @@ def test_cuda_without_a_gpu_ends_the_start(checkpoint: Path) -> None:
     assert "no CUDA GPU" in line
 
 
+def test_a_database_that_cannot_be_opened_ends_the_start(checkpoint: Path) -> None:
+    flags = ("--checkpoint", str(checkpoint), "--device", "cpu", "--port", "0")
+    line = failed_start(*flags, "--database-url", "sqlite:////nowhere/at/all.sqlite3")
+    assert line.startswith("Error: database sqlite:////nowhere/at/all.sqlite3 cannot be opened")
+
+
 def test_an_unknown_variable_ends_the_start() -> None:
     assert "SGONE_MAX_QUEU" in failed_start(SGONE_MAX_QUEU="3")
 

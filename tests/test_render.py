@@ -1,38 +1,96 @@
-"""Probability becomes a mask, its PNG, and an overlay on the photograph."""
+"""Masks and probabilities become PNGs; overlay and cut-out are looked at on the photograph."""
 
 from io import BytesIO
 
+import cv2
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 from PIL import Image
 
 from pictures import object_mask, photograph, read_mask
-from service.render import mask_png, overlay_png
-from service.render import object_mask as above_threshold
+from service.render import cutout_png, mask_png, overlay_png, probability_png
+
+HEIGHT, WIDTH = 400, 500
+PHOTOGRAPH = photograph(HEIGHT, WIDTH)
+MASK = object_mask(HEIGHT, WIDTH)
 
 
-def test_the_object_is_where_its_probability_is_above_a_half() -> None:
-    probability = np.array([[0.0, 0.5, 0.501, 1.0]], np.float32)
-    assert_array_equal(above_threshold(probability), [[False, False, True, True]])
+def read(content: bytes, mode: str) -> NDArray[np.uint8]:
+    image = Image.open(BytesIO(content))
+    assert (image.format, image.mode) == ("PNG", mode)
+    return np.array(image)
+
+
+def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """The mask and all within so many pixels of it."""
+    kernel = np.ones((2 * pixels + 1,) * 2, np.uint8)
+    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
+
+
+INSIDE = ~grown(~MASK, 5)
+OUTSIDE = ~grown(MASK, 5)
 
 
 def test_the_mask_is_8_bit_grey_255_on_the_object_and_0_elsewhere() -> None:
     assert_array_equal(read_mask(mask_png(object_mask())), object_mask() * 255)
 
 
+@pytest.mark.parametrize(
+    ("depth", "mode", "levels"), [(8, "L", [0, 64, 255]), (16, "I;16", [0, 16384, 65535])]
+)
+def test_the_white_of_a_probability_is_1(depth: int, mode: str, levels: list[int]) -> None:
+    probability = np.array([[0, 0.25, 1]], np.float32)
+    assert_array_equal(read(probability_png(probability, depth), mode), [levels])
+
+
 def test_the_overlay_tints_the_object_and_leaves_the_rest() -> None:
-    overlay = np.array(Image.open(BytesIO(overlay_png(photograph(), object_mask()))))
-    assert_array_equal(overlay[~object_mask()], photograph()[~object_mask()])
-    assert (overlay[object_mask()] != photograph()[object_mask()]).any(axis=1).all()
+    before = PHOTOGRAPH.copy()
+    overlay = read(overlay_png(PHOTOGRAPH, MASK), "RGB")
+    assert_array_equal(overlay[~MASK], PHOTOGRAPH[~MASK])
+    assert (overlay[INSIDE] != PHOTOGRAPH[INSIDE]).any(axis=1).all()
+    assert_array_equal(PHOTOGRAPH, before)
 
 
-def test_the_overlay_outlines_the_object_in_white() -> None:
-    overlay = np.array(Image.open(BytesIO(overlay_png(photograph(), object_mask()))))
-    rows, columns = np.nonzero(object_mask())
-    assert_array_equal(overlay[rows.min(), columns.min()], [255, 255, 255])
-    assert (overlay[rows.min() + 4, columns.min() + 4] != 255).any()
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_the_outline_shows_on_every_grey(grey: int) -> None:
+    plain = np.full((HEIGHT, WIDTH, 3), grey, np.uint8)
+    overlay = read(overlay_png(plain, MASK), "RGB").astype(int)
+    edge = overlay[~INSIDE & ~OUTSIDE]
+    assert np.abs(edge.mean(axis=1) - grey).max() > 100
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_the_outline_grows_with_the_photograph(scale: int) -> None:
+    size = (HEIGHT * scale, WIDTH * scale)
+    overlay = read(overlay_png(np.zeros((*size, 3), np.uint8), object_mask(*size)), "RGB")
+    across = (overlay[size[0] // 4] == 255).all(axis=1)
+    assert across.sum() == pytest.approx(2 * 2 * scale, abs=2)
 
 
 def test_the_overlay_of_an_empty_mask_is_the_photograph() -> None:
-    overlay = np.array(Image.open(BytesIO(overlay_png(photograph(), object_mask() & False))))
-    assert_array_equal(overlay, photograph())
+    assert_array_equal(read(overlay_png(PHOTOGRAPH, MASK & False), "RGB"), PHOTOGRAPH)
+
+
+def test_the_cutout_is_the_photograph_with_the_object_opaque_and_the_rest_transparent() -> None:
+    cutout = read(cutout_png(PHOTOGRAPH, MASK), "RGBA")
+    assert_array_equal(cutout[..., :3], PHOTOGRAPH)
+    assert_array_equal(cutout[..., 3][INSIDE], 255)
+    assert_array_equal(cutout[..., 3][OUTSIDE], 0)
+
+
+def test_the_edge_of_the_cutout_is_soft_and_along_the_masks() -> None:
+    alpha = read(cutout_png(PHOTOGRAPH, MASK), "RGBA")[..., 3]
+    assert len(np.unique(alpha)) > 4
+    assert_array_equal(alpha[HEIGHT // 4] > 127, MASK[HEIGHT // 4])
+
+
+def test_an_object_that_leaves_the_photograph_is_opaque_to_its_border() -> None:
+    alpha = read(cutout_png(PHOTOGRAPH, MASK | True), "RGBA")[..., 3]
+    assert_array_equal(alpha, 255)
+
+
+@pytest.mark.parametrize("render", [overlay_png, cutout_png])
+def test_a_photograph_of_one_pixel_is_rendered(render) -> None:
+    assert Image.open(BytesIO(render(photograph(1, 1), np.ones((1, 1), bool)))).size == (1, 1)

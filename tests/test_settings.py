@@ -98,7 +98,8 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["schemas", "scheduler", "errors", "settings", "flags", "logs", "connection"]
+    "module",
+    ["schemas", "scheduler", "errors", "settings", "flags", "logs", "connection", "library"],
 )
 def test_a_module_that_needs_no_torch_does_not_import_it(module: str) -> None:
     code = f"import sys, service.{module}; sys.exit('torch' in sys.modules)"

@@ -1,27 +1,27 @@
-"""Masks: one support or several, one query, one PNG."""
+"""Masks: one support or several, one query, one reply in the form asked for."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from model.guidance import FUSIONS, Fusion
-from service.codec import decode_photograph, decode_support
+from model.guidance import Fusion
+from service.answer import Answer, answer, find_object
+from service.codec import Part, decode_photograph
 from service.connection import while_connected
-from service.engine import Engine, Segmentation, Task
-from service.errors import InvalidOptionError, SupportCountMismatchError, TooManyShotsError
+from service.engine import Segmentation, Task
 from service.forms import Form, FormLayout, read_form
-from service.openapi import KSHOT_BODY, ONE_SHOT_BODY, SEGMENT_RESPONSES
-from service.render import mask_png, object_mask
+from service.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
+from service.options import KShotOptions, Options, read_options
+from service.pairs import SUPPORT_PARTS, decode_pairs, max_parts, support_pairs
 from service.runtime import Running, Runtime
 from service.telemetry import Timings
 
-ONE_SHOT = FormLayout(single=("support_image", "support_mask", "query_image"))
+ONE_SHOT = FormLayout(single=(*SUPPORT_PARTS, "query_image"), options=tuple(Options.model_fields))
 K_SHOT = FormLayout(
-    single=("query_image",), repeated=("support_image", "support_mask"), options=("fusion",)
+    single=("query_image",), repeated=SUPPORT_PARTS, options=tuple(KShotOptions.model_fields)
 )
-# Parts above two for each shot that a form may have before it is refused unread.
-SPARE_PARTS = 8
 
 router = APIRouter(tags=["segmentation"])
 
@@ -32,12 +32,13 @@ router = APIRouter(tags=["segmentation"])
     summary="Segment the query with one support",
     response_class=Response,
     responses=SEGMENT_RESPONSES,
-    openapi_extra=ONE_SHOT_BODY,
+    openapi_extra=ONE_SHOT_INPUT,
 )
 async def segment(request: Request, runtime: Running) -> Response:
     """Show an object once (a photograph and its mask); get its mask in the query."""
-    form = await read_form(request, ONE_SHOT, _max_parts(runtime))
-    return await _answer(request, runtime, form, "average")
+    form = await read_form(request, ONE_SHOT, max_parts(runtime.settings.max_shots))
+    options = read_options(Options, form.options, _accept(request))
+    return await _answer(request, runtime, form, options, "average")
 
 
 @router.post(
@@ -46,68 +47,49 @@ async def segment(request: Request, runtime: Running) -> Response:
     summary="Segment the query with one or more supports",
     response_class=Response,
     responses=SEGMENT_RESPONSES,
-    openapi_extra=KSHOT_BODY,
+    openapi_extra=KSHOT_INPUT,
 )
 async def segment_kshot(request: Request, runtime: Running) -> Response:
     """Show an object several times; get its mask in the query."""
-    form = await read_form(request, K_SHOT, _max_parts(runtime))
-    _check_shots(form, runtime.settings.max_shots)
-    return await _answer(request, runtime, form, _fusion(form))
+    form = await read_form(request, K_SHOT, max_parts(runtime.settings.max_shots))
+    options = read_options(KShotOptions, form.options, _accept(request))
+    return await _answer(request, runtime, form, options, options.fusion)
 
 
-async def _answer(request: Request, runtime: Runtime, form: Form, fusion: Fusion) -> Response:
+async def _answer(
+    request: Request, runtime: Runtime, form: Form, options: Options, fusion: Fusion
+) -> Response:
     """Decode, wait for the network, render: the same for one shot and for K."""
     timings: Timings = request.state.timings
+    pairs = support_pairs(form, runtime.settings.max_shots)
+    query = form.files["query_image"][0]
     with runtime.scheduler.admit() as place:
         with timings.stage("decode"):
-            task = await runtime.in_worker(partial(_prepare, runtime, form, fusion))
+            task = await runtime.in_worker(partial(_prepare, runtime, pairs, query, fusion))
         work = runtime.scheduler.run(place, task)
         segmentation = await while_connected(request.receive, work)
     timings["queue"] = place.queue_seconds
     timings["encode"] = segmentation.encode_ms / 1e3
     timings["segment"] = segmentation.segment_ms / 1e3
     with timings.stage("render"):
-        png = await runtime.in_worker(partial(_render, runtime.engine, segmentation))
-    return Response(png, media_type="image/png")
+        reply = await runtime.in_worker(partial(_render, runtime, segmentation, query, options))
+    return Response(reply.body, media_type=reply.media_type, headers=reply.headers)
 
 
-def _prepare(runtime: Runtime, form: Form, fusion: Fusion) -> Task:
-    """Decode one shot after the other, so that one full-size image is in memory at a time."""
+def _prepare(
+    runtime: Runtime, pairs: Sequence[tuple[Part, Part]], query: Part, fusion: Fusion
+) -> Task:
     max_pixels = runtime.settings.max_image_pixels
-    pairs = zip(form.files["support_image"], form.files["support_mask"], strict=True)
-    supports = (decode_support(image, mask, max_pixels) for image, mask in pairs)
-    query = decode_photograph(form.files["query_image"][0], max_pixels)
-    return runtime.engine.prepare(supports, query, fusion)
+    supports = decode_pairs(pairs, max_pixels)
+    return runtime.engine.prepare(supports, decode_photograph(query, max_pixels), fusion)
 
 
-def _render(engine: Engine, segmentation: Segmentation) -> bytes:
-    return mask_png(object_mask(engine.restore(segmentation)))
+def _render(runtime: Runtime, segmentation: Segmentation, query: Part, options: Options) -> Answer:
+    """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
+    read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
+    finding = find_object(runtime.engine.restore(segmentation), options)
+    return answer(finding, options, runtime.engine.checkpoint, read_query)
 
 
-def _max_parts(runtime: Runtime) -> int:
-    return 2 * runtime.settings.max_shots + SPARE_PARTS
-
-
-def _check_shots(form: Form, max_shots: int) -> None:
-    images, masks = len(form.files["support_image"]), len(form.files["support_mask"])
-    if images != masks:
-        raise SupportCountMismatchError(
-            f"there are {images} support_image and {masks} support_mask; "
-            "send one mask for each image, in the same order",
-            field="support_mask",
-        )
-    if images > max_shots:
-        raise TooManyShotsError(
-            f"there are {images} supports, the limit is {max_shots}; send fewer",
-            field="support_image",
-        )
-
-
-def _fusion(form: Form) -> Fusion:
-    name = form.options.get("fusion", "average")
-    for fusion in FUSIONS:
-        if name == fusion:
-            return fusion
-    raise InvalidOptionError(
-        f"fusion is {name[:80]!r}; send {' or '.join(FUSIONS)}", field="fusion"
-    )
+def _accept(request: Request) -> str:
+    return ",".join(request.headers.getlist("accept"))

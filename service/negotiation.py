@@ -1,0 +1,46 @@
+"""What a client would rather have: its Accept header against the types on offer (RFC 9110)."""
+
+import re
+from collections.abc import Sequence
+
+from service.errors import NotAcceptableError
+
+_WEIGHT = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
+
+
+def negotiate(accept: str, offers: Sequence[str]) -> str:
+    """The media type of ``offers`` that the header weighs most.
+
+    Of equal weights the type that is named more exactly wins, so that ``application/json, */*``
+    asks for JSON, and then the earlier offer. No header, or an empty one, takes the first.
+    Raises NotAcceptableError where none has a weight above 0.
+    """
+    if not accept.strip():
+        return offers[0]
+    ranges = [_read_range(item) for item in accept.split(",") if item.strip()]
+    best = max(offers, key=lambda offer: _preference(offer, ranges))
+    weight, _ = _preference(best, ranges)
+    if weight == 0:
+        raise NotAcceptableError(
+            f"Accept is {accept[:80]!r}, on offer is {' or '.join(offers)}; "
+            "accept one of them, or leave the header out"
+        )
+    return best
+
+
+def _read_range(item: str) -> tuple[str, float]:
+    """``image/*;q=0.5`` -> ("image/*", 0.5); no weight, or an unreadable one, is 1."""
+    weight = _WEIGHT.search(item)
+    return item.partition(";")[0].strip().lower(), float(weight[1]) if weight else 1.0
+
+
+def _preference(offer: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """Weight and exactness of the most exact range that covers the offer; (0, 0) for none."""
+    covering = ("*/*", offer.partition("/")[0] + "/*", offer)
+    found = [
+        (covering.index(media_range), weight)
+        for media_range, weight in ranges
+        if media_range in covering
+    ]
+    exactness, weight = max(found, default=(0, 0.0))
+    return weight, exactness

@@ -1,0 +1,136 @@
+"""What a request can ask for beside its images, read from form fields and the query string."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from service.errors import InvalidOptionError
+from service.negotiation import negotiate
+
+Output = Literal["mask", "probability", "overlay", "cutout", "json"]
+PNG, JSON = "image/png", "application/json"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The values that an option takes, as the end of "threshold is '2'; send ..."."""
+
+    values: str
+
+
+def _flag(text: object) -> object:
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
+
+
+def _number(text: object) -> object:
+    return int(text) if isinstance(text, str) and text in ("8", "16") else text
+
+
+Flag = Annotated[bool, Strict(), BeforeValidator(_flag), Expected("true or false")]
+
+
+class Shaping(BaseModel):
+    """How a probability becomes a mask; every endpoint that returns masks takes these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: Annotated[
+        float,
+        Field(gt=0, lt=1, description="A pixel is object where its probability is above this."),
+        Expected("a number above 0 and below 1"),
+        # model.transforms.OBJECT_THRESHOLD, which this module cannot import without torch.
+    ] = 0.5
+    largest_component: Annotated[
+        Flag, Field(description="Keep only the largest connected part (pixels touch at corners).")
+    ] = False
+    min_area: Annotated[
+        int,
+        Field(ge=0, description="Drop connected parts of fewer pixels.", examples=[50]),
+        Expected("a whole number of pixels, 0 or more"),
+    ] = 0
+    fill_holes: Annotated[
+        Flag, Field(description="Fill background that the object encloses; done last.")
+    ] = False
+
+
+class Options(Shaping):
+    """The options of ``POST /segment``."""
+
+    output: Annotated[
+        Output,
+        Field(
+            description=(
+                "mask: 8-bit grey PNG, 255 on the object. probability: grey PNG before the "
+                "threshold, white is 1. overlay: the query with the object tinted and outlined. "
+                "cutout: the query, transparent around the object. json: mask as COCO run lengths "
+                "and polygons. Without it the Accept header chooses json or mask."
+            )
+        ),
+        Expected("mask, probability, overlay, cutout or json"),
+    ] = "mask"
+    depth: Annotated[
+        Literal[8, 16],
+        BeforeValidator(_number),
+        Field(description="Bits of a pixel; only with output=probability."),
+        Expected("8 or 16, and that only with output=probability"),
+    ] = 8
+    label: Annotated[
+        str | SkipJsonSchema[None],
+        Field(max_length=200, description="Comes back in JSON as it is.", examples=["cat"]),
+        Expected("at most 200 characters"),
+    ] = None
+
+    @field_validator("depth")
+    @classmethod
+    def _depth_is_of_a_probability(cls, depth: int, others: ValidationInfo) -> int:
+        if others.data.get("output") != "probability":
+            raise ValueError("a mask has no depth")
+        return depth
+
+
+class KShotOptions(Options):
+    """The options of ``POST /segment/kshot``."""
+
+    fusion: Annotated[
+        Literal["average", "union"],
+        Field(description="average of the supports' prototypes, or union of their masks."),
+        Expected("average or union"),
+    ] = "average"
+
+
+AnyShaping = TypeVar("AnyShaping", bound=Shaping)
+
+
+def read_options(kind: type[AnyShaping], given: Mapping[str, str], accept: str = "") -> AnyShaping:
+    """Options as texts -> ``kind``; without an ``output`` the Accept header chooses it.
+
+    Raises InvalidOptionError for the first that is not as expected, or NotAcceptableError.
+    """
+    texts: dict[str, Any] = dict(given)
+    if "output" not in texts:
+        texts["output"] = "json" if negotiate(accept, (PNG, JSON)) == JSON else "mask"
+    try:
+        return kind(**texts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise InvalidOptionError(
+            f"{name} is {texts[name][:80]!r}; send {_expected(kind, name)}", field=name
+        ) from None
+
+
+def _expected(kind: type[Shaping], name: str) -> str:
+    metadata = kind.model_fields[name].metadata
+    return next(item.values for item in metadata if isinstance(item, Expected))

@@ -1,0 +1,197 @@
+"""Stored supports: named sets that later requests refer to instead of sending their pairs."""
+
+import asyncio
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from service.codec import MEDIA_TYPES, Part, decode_support, media_type
+from service.errors import InvalidOptionError, MissingPartError
+from service.forms import Form, FormLayout, read_form
+from service.library import NewPair
+from service.openapi import CREATED, NEW_SET_INPUT, PAIRS_INPUT, file_response, problem_responses
+from service.pairs import SUPPORT_PARTS, max_parts, support_pairs
+from service.runtime import Running, Runtime
+from service.schemas import SupportSet, SupportSets
+from service.tables import TEXT_LENGTH
+from service.thumbnail import thumbnail_png
+
+NEW_SET = FormLayout(single=(), repeated=SUPPORT_PARTS, options=("name", "label"))
+PAIRS = FormLayout(single=(), repeated=SUPPORT_PARTS)
+MAX_PAGE = 200
+MAX_OFFSET = 2**31 - 1
+
+router = APIRouter(tags=["stored supports"])
+_UPLOAD_PROBLEMS = problem_responses(400, 413, 415, 422, 429, 500, 503, 507)
+_READ_PROBLEMS = problem_responses(404, 422, 500, 503)
+_FILE = file_response("The file as uploaded.", *MEDIA_TYPES) | _READ_PROBLEMS
+
+
+@router.post(
+    "/supports",
+    operation_id="create_support_set",
+    summary="Store supports under a name",
+    status_code=201,
+    responses=CREATED | _UPLOAD_PROBLEMS | problem_responses(409),
+    openapi_extra=NEW_SET_INPUT,
+)
+async def create_set(request: Request, response: Response, runtime: Running) -> SupportSet:
+    """Everything is decoded and checked first; then all of it is stored, or nothing."""
+    form = await read_form(request, NEW_SET, max_parts(runtime.settings.max_shots))
+    name, label = _required_name(form), _text(form, "label")
+    pairs = await _decode(runtime, form)
+    created = await asyncio.to_thread(runtime.library.create, name, label, pairs)
+    response.headers["Location"] = f"/supports/{created.id}"
+    return created
+
+
+@router.get(
+    "/supports",
+    operation_id="list_support_sets",
+    summary="List the support sets",
+    responses=problem_responses(422, 500, 503),
+)
+async def list_sets(
+    runtime: Running,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Sets of a page.")] = 50,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Sets to leave out.")] = 0,
+) -> SupportSets:
+    """From the newest on."""
+    return await asyncio.to_thread(runtime.library.page, limit, offset)
+
+
+@router.get(
+    "/supports/{set_id}",
+    operation_id="read_support_set",
+    summary="Describe a support set",
+    responses=_READ_PROBLEMS,
+)
+async def read_set(set_id: str, runtime: Running) -> SupportSet:
+    """Its name, label and pairs."""
+    return await asyncio.to_thread(runtime.library.read, set_id)
+
+
+@router.delete(
+    "/supports/{set_id}",
+    operation_id="delete_support_set",
+    summary="Delete a support set",
+    status_code=204,
+    responses=problem_responses(404, 422, 500, 503, 507),
+)
+async def delete_set(set_id: str, runtime: Running) -> None:
+    """With its pairs and all that was computed of them."""
+    await asyncio.to_thread(runtime.library.delete, set_id)
+
+
+@router.get(
+    "/supports/{set_id}/thumbnail",
+    operation_id="read_support_set_thumbnail",
+    summary="A small picture of a support set",
+    response_class=Response,
+    responses=file_response("The picture.", "image/png") | _READ_PROBLEMS,
+)
+async def read_thumbnail(set_id: str, runtime: Running) -> Response:
+    """The first pair, its object tinted and outlined, at most 256 pixels a side."""
+    png = await asyncio.to_thread(runtime.library.thumbnail, set_id)
+    return Response(png, media_type="image/png")
+
+
+@router.post(
+    "/supports/{set_id}/pairs",
+    operation_id="add_support_pairs",
+    summary="Add pairs to a support set",
+    status_code=201,
+    responses=_UPLOAD_PROBLEMS | problem_responses(404),
+    openapi_extra=PAIRS_INPUT,
+)
+async def add_pairs(set_id: str, request: Request, runtime: Running) -> SupportSet:
+    """They come after the pairs that are there."""
+    max_shots = runtime.settings.max_shots
+    form = await read_form(request, PAIRS, max_parts(max_shots))
+    pairs = await _decode(runtime, form)
+    return await asyncio.to_thread(runtime.library.add_pairs, set_id, pairs, max_shots)
+
+
+@router.delete(
+    "/supports/{set_id}/pairs/{pair_id}",
+    operation_id="delete_support_pair",
+    summary="Delete a pair of a support set",
+    status_code=204,
+    responses=problem_responses(404, 409, 422, 500, 503, 507),
+)
+async def delete_pair(set_id: str, pair_id: str, runtime: Running) -> None:
+    """A set keeps at least one pair."""
+    await asyncio.to_thread(runtime.library.delete_pair, set_id, pair_id)
+
+
+@router.get(
+    "/supports/{set_id}/pairs/{pair_id}/image",
+    operation_id="read_support_image",
+    summary="A pair's photograph",
+    response_class=Response,
+    responses=_FILE,
+)
+async def read_image(set_id: str, pair_id: str, runtime: Running) -> Response:
+    """The bytes that were uploaded."""
+    return _file(await asyncio.to_thread(runtime.library.image, set_id, pair_id))
+
+
+@router.get(
+    "/supports/{set_id}/pairs/{pair_id}/mask",
+    operation_id="read_support_mask",
+    summary="A pair's mask",
+    response_class=Response,
+    responses=_FILE,
+)
+async def read_mask(set_id: str, pair_id: str, runtime: Running) -> Response:
+    """The bytes that were uploaded."""
+    return _file(await asyncio.to_thread(runtime.library.mask, set_id, pair_id))
+
+
+async def _decode(runtime: Runtime, form: Form) -> list[NewPair]:
+    """Hold a place in the queue meanwhile, so that what is decoded at once is bounded."""
+    pairs = support_pairs(form, runtime.settings.max_shots)
+    with runtime.scheduler.admit():
+        return await runtime.in_worker(
+            partial(_new_pairs, pairs, runtime.settings.max_image_pixels)
+        )
+
+
+def _new_pairs(pairs: list[tuple[Part, Part]], max_pixels: int) -> list[NewPair]:
+    """One after the other, so that one full-size image is in memory at a time."""
+    return [_new_pair(image, mask, max_pixels) for image, mask in pairs]
+
+
+def _new_pair(image: Part, mask: Part, max_pixels: int) -> NewPair:
+    support = decode_support(image, mask, max_pixels)
+    height, width = support.mask.shape
+    area = int(support.mask.sum())
+    return NewPair(image.content, mask.content, thumbnail_png(support), width, height, area)
+
+
+def _file(content: bytes) -> Response:
+    return Response(content, media_type=media_type(content))
+
+
+def _required_name(form: Form) -> str:
+    name = _text(form, "name")
+    if name is None:
+        raise MissingPartError("part name is missing or blank; send it as text", field="name")
+    return name
+
+
+def _text(form: Form, part: str) -> str | None:
+    """Without the spaces around it; nothing is None."""
+    text = form.options.get(part, "").strip()
+    if len(text) > TEXT_LENGTH:
+        raise InvalidOptionError(
+            f"{part} has {len(text)} characters; send at most {TEXT_LENGTH}", field=part
+        )
+    if not text.isprintable():
+        raise InvalidOptionError(
+            f"{part} holds a character that cannot be shown; send plain text on one line",
+            field=part,
+        )
+    return text or None

@@ -1,0 +1,100 @@
+/** The service over HTTP. Every failure is a ServiceProblem, whose message is a sentence. */
+
+/** @typedef {{id: string, name: string, label: ?string, shots: number}} SupportSet */
+/** @typedef {{image: File, mask: Blob, maskName: string}} Pair */
+/** @typedef {{set: SupportSet} | {pairs: Pair[], fusion: string}} Source What the object is. */
+
+/** An error reply, or no reply at all (`status` 0). `field` is the part at fault. */
+export class ServiceProblem extends Error {
+  constructor(message, { status = 0, code = "", field = "", retryAfter = 0 } = {}) {
+    super(message);
+    Object.assign(this, { status, code, field, retryAfter });
+  }
+}
+
+/**
+ * Segment one photograph.
+ * @param {Source} source
+ * @param {File} query
+ * @param {Object<string, string|number>} options as in docs/api.md: output, threshold, ...
+ * @param {AbortSignal=} signal
+ * @returns {Promise<Response>}
+ */
+export function segment(source, query, options, signal) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(options)) form.append(name, value);
+  form.append("query_image", query, query.name);
+  if (source.set) {
+    return send(`segment/kshot?support_set=${source.set.id}`, { method: "POST", body: form, signal });
+  }
+  appendPairs(form, source.pairs);
+  if (source.pairs.length > 1) form.append("fusion", source.fusion);
+  return send("segment/kshot", { method: "POST", body: form, signal });
+}
+
+/** @returns {Promise<{items: SupportSet[], total: number}>} newest first */
+export async function listSets(limit, offset) {
+  return (await send(`supports?limit=${limit}&offset=${offset}`)).json();
+}
+
+/** @returns {Promise<SupportSet>} */
+export async function createSet(name, pairs) {
+  const form = new FormData();
+  form.append("name", name);
+  appendPairs(form, pairs);
+  return (await send("supports", { method: "POST", body: form })).json();
+}
+
+/** Delete a set with its photographs. */
+export function deleteSet(id) {
+  return send(`supports/${id}`, { method: "DELETE" });
+}
+
+/** Where the set's picture is. */
+export function thumbnailUrl(id) {
+  return address(`supports/${id}/thumbnail`);
+}
+
+/** @returns {Promise<{model: string, device: string, limits: Object}>} */
+export async function info() {
+  return (await send("info")).json();
+}
+
+/** The service's own address, whatever path a proxy puts it under. */
+export function address(path) {
+  return new URL(path, document.baseURI).href;
+}
+
+function appendPairs(form, pairs) {
+  for (const { image, mask, maskName } of pairs) {
+    form.append("support_image", image, image.name);
+    form.append("support_mask", mask, maskName);
+  }
+}
+
+async function send(path, request = {}) {
+  let response;
+  try {
+    response = await fetch(address(path), request);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceProblem("The service does not answer. See that it is running, then try again.");
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+async function problemOf(response) {
+  const problem = await response.json().catch(() => ({}));
+  return new ServiceProblem(asSentence(problem.detail ?? `The service answered ${response.status}`), {
+    status: response.status,
+    code: problem.code,
+    field: problem.field,
+    retryAfter: Number(response.headers.get("Retry-After")),
+  });
+}
+
+function asSentence(text) {
+  const end = /[.!?]$/.test(text) ? "" : ".";
+  return text[0].toUpperCase() + text.slice(1) + end;
+}

@@ -1,0 +1,61 @@
+/** A mask as an 8-bit grey PNG: what canvas.toBlob cannot write, at any size, row by row. */
+
+const SIGNATURE = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
+  return value;
+});
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @param {(y: number, row: Uint8Array) => void} fillRow writes the grey values of row y
+ * @returns {Promise<Blob>}
+ */
+export async function encodeGreyPng(width, height, fillRow) {
+  const lines = new Uint8Array((width + 1) * height); // each row opens with its filter: 0, none
+  for (let y = 0; y < height; y++) {
+    const start = y * (width + 1) + 1;
+    fillRow(y, lines.subarray(start, start + width));
+  }
+  const parts = [
+    SIGNATURE,
+    ...chunk("IHDR", header(width, height)),
+    ...chunk("IDAT", await deflate(lines)),
+    ...chunk("IEND", new Uint8Array()),
+  ];
+  return new Blob(parts, { type: "image/png" });
+}
+
+function header(width, height) {
+  const view = new DataView(new ArrayBuffer(13));
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  view.setUint8(8, 8); // bits; colour type 0 (grey) and the rest stay 0
+  return new Uint8Array(view.buffer);
+}
+
+async function deflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function chunk(type, content) {
+  const name = new TextEncoder().encode(type);
+  return [uint32(content.length), name, content, uint32(crc32(name, content))];
+}
+
+function uint32(value) {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, value);
+  return new Uint8Array(view.buffer);
+}
+
+function crc32(...parts) {
+  let crc = 0xffffffff;
+  for (const part of parts) {
+    for (const byte of part) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}

@@ -1,0 +1,126 @@
+/** The photographs that show the object, each with what is painted on it. */
+
+import { MaskLayer } from "./mask.js";
+import { decodePhotograph, drawThumbnail, readMaskFile, stemOf } from "./pictures.js";
+
+const WORKING_SIDE = 2048;
+const REDRAW_MS = 200;
+
+/** One photograph and its mask; `width` and `height` are the photograph's own, upright. */
+export class Shot {
+  constructor(file, { bitmap, width, height }) {
+    Object.assign(this, { file, bitmap, width, height });
+    this.mask = new MaskLayer(bitmap.width, bitmap.height);
+  }
+
+  /** @returns {Promise<Shot>} Rejects with a sentence where the browser cannot show the file. */
+  static async open(file) {
+    try {
+      return new Shot(file, await decodePhotograph(file, WORKING_SIDE));
+    } catch {
+      throw new Error(`${file.name} cannot be shown by this browser. Choose a JPEG, PNG, WebP or BMP.`);
+    }
+  }
+
+  get maskName() {
+    return `${stemOf(this.file.name)}.mask.png`;
+  }
+
+  /** Take a mask file's object as painted. Rejects with a sentence where it does not fit. */
+  async loadMask(file) {
+    const mask = await readMaskFile(file).catch(() => {
+      throw new Error(`${file.name} is no image that this browser can read. Choose a PNG.`);
+    });
+    if (mask.width !== this.width || mask.height !== this.height) {
+      throw new Error(
+        `${file.name} is ${mask.width}x${mask.height}, its photograph is ${this.width}x${this.height}. ` +
+          "Choose a mask of the photograph's size.",
+      );
+    }
+    if (!mask.object.includes(1)) throw new Error(`${file.name} has no object in it. Choose another mask.`);
+    this.mask.load(mask);
+  }
+
+  /** @returns {Promise<import("./api.js").Pair>} */
+  async toPair() {
+    const mask = await this.mask.toPng(this.width, this.height);
+    return { image: this.file, mask, maskName: this.maskName };
+  }
+}
+
+/** The shots in order, one of them on the stage. Emits "change" after anything about them changes. */
+export class ShotList extends EventTarget {
+  /** @param {HTMLElement} list where the thumbnails go */
+  constructor(list) {
+    super();
+    this.list = list;
+    this.shots = [];
+    this.active = null;
+  }
+
+  add(shot) {
+    this.shots.push(shot);
+    shot.mask.addEventListener("change", () => this.#painted(shot));
+    this.activate(shot);
+  }
+
+  remove(shot) {
+    const at = this.shots.indexOf(shot);
+    this.shots.splice(at, 1);
+    this.activate(this.shots[Math.min(at, this.shots.length - 1)] ?? null);
+    shot.bitmap.close();
+  }
+
+  activate(shot) {
+    this.active = shot;
+    this.#render();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** The first shot without anything painted, if there is one. */
+  get unpainted() {
+    return this.shots.find((shot) => shot.mask.share() === 0);
+  }
+
+  /** @returns {Promise<import("./api.js").Pair[]>} */
+  async toPairs() {
+    const pairs = [];
+    for (const shot of this.shots) pairs.push(await shot.toPair());
+    return pairs;
+  }
+
+  #painted(shot) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#drawThumbnail(shot), REDRAW_MS);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #render() {
+    const template = document.getElementById("thumbnail-template");
+    const focused = this.list.contains(document.activeElement);
+    this.list.replaceChildren(
+      ...this.shots.map((shot, index) => {
+        const item = template.content.firstElementChild.cloneNode(true);
+        const pick = item.querySelector(".pick");
+        item.querySelector(".remove").remove();
+        item.querySelector(".name").textContent = shot.file.name;
+        pick.setAttribute("aria-label", `Photograph ${index + 1}: ${shot.file.name}`);
+        pick.setAttribute("aria-pressed", String(shot === this.active));
+        pick.addEventListener("click", () => this.activate(shot));
+        return item;
+      }),
+    );
+    this.shots.forEach((shot) => this.#drawThumbnail(shot));
+    if (focused) this.list.querySelector('[aria-pressed="true"]')?.focus();
+  }
+
+  #drawThumbnail(shot) {
+    const canvas = this.list.querySelectorAll("canvas")[this.shots.indexOf(shot)];
+    if (!canvas) return;
+    drawThumbnail(canvas, shot.bitmap);
+    const context = canvas.getContext("2d");
+    context.globalAlpha = 0.6;
+    drawThumbnail(canvas, shot.mask.canvas);
+    context.globalAlpha = 1;
+  }
+}

@@ -1,0 +1,128 @@
+"""What people do on the page, for the tests in a browser."""
+
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+Points = Iterable[tuple[float, float]]
+
+READ_OVERLAY = """
+canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [canvas.height, canvas.width, Array.from(data.filter((_, i) => i % 4 === 3), Number)];
+}
+"""
+
+
+def give_support(page: Page, *files: Path) -> None:
+    """Choose photographs that show the object, and wait until the last is on the stage."""
+    chooser = "#shot-file" if page.is_visible("#shot-drop") else "#shot-add"
+    count = page.locator("#shot-list li").count() + len(files)
+    page.set_input_files(chooser, list(files))
+    expect(page.locator("#shot-list li")).to_have_count(count)
+
+
+def give_queries(page: Page, *files: Path) -> None:
+    """Choose photographs to segment."""
+    page.set_input_files("#query-file", list(files))
+
+
+def on_stage(page: Page, points: Points) -> list[tuple[float, float]]:
+    """Shares of the stage's width and height to coordinates of the window."""
+    stage = page.locator("#stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box is not None
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def paint(page: Page, points: Points) -> None:
+    """One stroke of the mouse."""
+    first, *rest = on_stage(page, points)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for point in rest:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+
+
+def paint_by_touch(page: Page, points: Points) -> None:
+    """One stroke of a finger."""
+    session = page.context.new_cdp_session(page)
+    first, *rest = [{"x": x, "y": y} for x, y in on_stage(page, points)]
+    send = session.send
+    send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [first]})
+    for point in rest:
+        send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+    send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
+
+
+def painted(page: Page) -> float:
+    """Per cent of the photograph that the page says is painted."""
+    text = page.inner_text("#painted-share")
+    return float(text.partition(" %")[0]) if "%" in text else 0.0
+
+
+def segment(page: Page) -> None:
+    """Press Segment and wait until no card waits."""
+    page.click("#run")
+    page.wait_for_selector("#progress", state="hidden")
+    assert page.locator(".card.waiting").count() == 0
+
+
+def downloaded(page: Page, selector: str) -> bytes:
+    """What a click on the selector downloads."""
+    with page.expect_download() as download:
+        page.click(selector)
+    return Path(download.value.path()).read_bytes()
+
+
+def shown_mask(page: Page, card: int = 0) -> NDArray[np.bool_]:
+    """(H, W) true where the card's overlay canvas has colour."""
+    page.locator(".card").nth(card).scroll_into_view_if_needed()
+    expect(page.locator(".overlay").nth(card)).not_to_have_js_property("width", 0)
+    height, width, alpha = page.locator(".overlay").nth(card).evaluate(READ_OVERLAY)
+    return np.array(alpha, np.uint8).reshape(height, width) > 0
+
+
+def mask_in(png: bytes) -> NDArray[np.bool_]:
+    """(H, W) true where the PNG is white."""
+    with Image.open(BytesIO(png)) as image:
+        assert image.mode == "L"
+        values = np.array(image)
+    assert set(np.unique(values)) <= {0, 255}
+    return values > 0
+
+
+def press_until(page: Page, selector: str, presses: int = 80) -> None:
+    """Press Tab until the focus is on the selector."""
+    for _ in range(presses):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
+            return
+    raise AssertionError(f"the focus never came to {selector}")
+
+
+def slide(page: Page, selector: str, value: int) -> None:
+    """Move a slider as a drag would end."""
+    page.locator(selector).evaluate(
+        "(slider, value) => { slider.value = value;"
+        " slider.dispatchEvent(new Event('input', { bubbles: true })); }",
+        value,
+    )
+
+
+def serious_findings(results: Any) -> list[str]:
+    """Axe's findings of serious or critical impact, in words."""
+    return [
+        f"{found['id']}: {found['nodes'][0]['target']} {found['nodes'][0]['failureSummary']}"
+        for found in results.response["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,158 @@
+"""Stored sets as supports: each pair is encoded once for each network."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from safetensors.torch import load
+from starlette.testclient import TestClient
+
+from model.checkpoint import Card, load_checkpoint, save_checkpoint
+from model.episode import Support
+from model.predictor import PreparedSupport
+from pictures import encode, grey_mask, object_mask, photograph
+from service.app import create_app
+from service.engine import Engine, Segmentation, Shot
+from service.errors import SupportSetNotFoundError
+from service.library import NewPair
+from service.runtime import Runtime
+from service.settings import Settings
+from service.stored import StoredSupports, keep_encodings, load_supports, pack, unpack
+
+QUERY = photograph(37, 51, seed=1)
+SEEDS = (3, 4)
+
+
+@pytest.fixture
+def runtime(client: TestClient) -> Runtime:
+    """That of a running app."""
+    runtime: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
+    return runtime
+
+
+@pytest.fixture
+def set_id(runtime: Runtime) -> str:
+    """A set of two pairs."""
+    pairs = [
+        NewPair(encode(photograph(seed=seed)), grey_mask(), b"thumbnail", 64, 48, 1)
+        for seed in SEEDS
+    ]
+    return runtime.library.create("Mugs", "mug", pairs).id
+
+
+def segment(runtime: Runtime, supports: StoredSupports) -> Segmentation:
+    task = runtime.engine.prepare(supports.shots, QUERY, "average")
+    (segmentation,) = runtime.engine.run_batch([task])
+    assert isinstance(segmentation, Segmentation)
+    return segmentation
+
+
+def use(runtime: Runtime, set_id: str) -> tuple[StoredSupports, Segmentation]:
+    """What a request does with a stored set."""
+    supports = load_supports(runtime, set_id)
+    segmentation = segment(runtime, supports)
+    keep_encodings(runtime, supports, segmentation.encodings)
+    return supports, segmentation
+
+
+def is_encoded(shots: tuple[Shot, ...]) -> list[bool]:
+    return [not isinstance(shot, PreparedSupport) for shot in shots]
+
+
+def test_a_stored_set_gives_the_logits_of_its_supports(runtime: Runtime, set_id: str) -> None:
+    supports = [Support(photograph(seed=seed), object_mask()) for seed in SEEDS]
+    (sent,) = runtime.engine.run_batch([runtime.engine.prepare(supports, QUERY, "average")])
+    assert isinstance(sent, Segmentation)
+    first, again = use(runtime, set_id)[1], use(runtime, set_id)[1]
+    assert_array_equal(first.logits, sent.logits)
+    assert_array_equal(again.logits, sent.logits)
+
+
+def test_pairs_are_encoded_on_first_use_and_not_again(runtime: Runtime, set_id: str) -> None:
+    first, _ = use(runtime, set_id)
+    again, _ = use(runtime, set_id)
+    assert is_encoded(first.shots) == [False, False]
+    assert is_encoded(again.shots) == [True, True]
+    assert first.description == again.description
+    assert (again.description.label, again.description.shots) == ("mug", 2)
+
+
+def test_a_pair_that_is_added_is_the_only_one_to_be_encoded(runtime: Runtime, set_id: str) -> None:
+    use(runtime, set_id)
+    pair = NewPair(encode(photograph(seed=9)), grey_mask(), b"thumbnail", 64, 48, 1)
+    runtime.library.add_pairs(set_id, [pair], 10)
+    assert is_encoded(use(runtime, set_id)[0].shots) == [True, True, False]
+    assert is_encoded(use(runtime, set_id)[0].shots) == [True, True, True]
+
+
+@pytest.mark.parametrize("change", ["precision", "input_side", "checkpoint"])
+def test_another_network_encodes_the_stored_pairs_itself(
+    runtime: Runtime, set_id: str, settings: Settings, change: str, other_checkpoint: Path
+) -> None:
+    use(runtime, set_id)
+    changes = {"precision": "bfloat16", "input_side": 129, "checkpoint": other_checkpoint}
+    changed = settings.model_copy(update={change: changes[change]})
+    with TestClient(create_app(changed, Engine.load(changed))) as client:
+        other: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
+        assert is_encoded(use(other, set_id)[0].shots) == [False, False]
+        assert is_encoded(use(other, set_id)[0].shots) == [True, True]
+    assert is_encoded(use(runtime, set_id)[0].shots) == [True, True]
+
+
+@pytest.fixture
+def other_checkpoint(checkpoint: Path, tmp_path: Path) -> Path:
+    """The tiny network with another name: another file with another SHA-256."""
+    loaded = load_checkpoint(checkpoint)
+    card = Card("other", ("cat",), "noise", 0, {}, "2026-01-01", "none", "")
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, loaded.network, loaded.transform, card, torch.float32)
+    return path
+
+
+def test_a_set_that_does_not_exist_is_told(runtime: Runtime) -> None:
+    with pytest.raises(SupportSetNotFoundError):
+        load_supports(runtime, "0" * 32)
+
+
+def test_a_set_that_is_deleted_meanwhile_still_gives_its_mask(
+    runtime: Runtime, set_id: str
+) -> None:
+    supports = load_supports(runtime, set_id)
+    runtime.library.delete(set_id)
+    keep_encodings(runtime, supports, segment(runtime, supports).encodings)
+
+
+def test_encodings_that_cannot_be_stored_are_logged_and_no_error(
+    settings: Settings,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("service.database.WAIT_SECONDS", 0.2)
+    with TestClient(create_app(settings, engine)) as client:
+        runtime: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
+        pair = NewPair(encode(photograph(seed=3)), grey_mask(), b"thumbnail", 64, 48, 1)
+        set_id = runtime.library.create("Mugs", None, [pair]).id
+        path = settings.database_url.removeprefix("sqlite:///")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        caplog.set_level(logging.WARNING)
+        use(runtime, set_id)
+        assert f"encodings of set {set_id} are not kept" in caplog.text
+        other.execute("COMMIT")
+        other.close()
+        assert is_encoded(use(runtime, set_id)[0].shots) == [False]
+        assert is_encoded(use(runtime, set_id)[0].shots) == [True]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_encoding_of_many_tensors_keeps_their_order_and_type(dtype: torch.dtype) -> None:
+    encoding = tuple(torch.full((1, 1, n + 1), n, dtype=dtype) for n in range(12))
+    content = pack(encoding)
+    assert len(load(content)) == 12
+    for before, after in zip(encoding, unpack(content), strict=True):
+        assert (after.dtype, after.shape) == (dtype, before.shape)
+        assert torch.equal(before, after)
