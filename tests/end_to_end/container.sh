@@ -193,6 +193,17 @@ check_running() {
   ok "user $user, read-only file system, process 1: $(docker exec "$container" cat /proc/1/cmdline | tr '\0' ' ')"
 }
 
+# A stored set is in the volume: it is there after a restart, and finds its object.
+check_supports() {
+  local reply set_id
+  reply=$(post /supports "${one_shot[@]}" --form name=astronaut)
+  [[ $reply == "201 application/json" ]] || fail "/supports: $reply $(cat "$work/body")"
+  set_id=$("$python" -c 'import json, sys; print(json.load(sys.stdin)["id"])' <"$work/body")
+  timeout 60 docker restart --time 30 "$container" >/dev/null
+  wait_until 120 "healthy again" health_is healthy
+  expect_mask "$examples/grace_hopper.mask.png" "/segment?support_set=$set_id" "${query[@]}"
+}
+
 # SIGTERM meets a request of about two seconds: it is still answered, then the process exits with 0.
 check_stop() {
   local request log="$work/service.log"
@@ -235,6 +246,8 @@ step "overload"
 check_overload
 step "metrics"
 check_metrics
+step "stored supports"
+check_supports
 step "stop"
 check_stop
 step "down"
