@@ -13,7 +13,7 @@ from model.gallery import Gallery
 from model.metrics import MulticlassMeter
 from model.sampling import EpisodeSampler, View
 from model.scoring import Predictor, predict_probability
-from model.transforms import OBJECT_THRESHOLD
+from model.transforms import CLASS_THRESHOLD
 
 
 class MulticlassEpisode(NamedTuple):
@@ -58,9 +58,9 @@ def score_multiclass(
 
 
 def class_map(probabilities: Tensor) -> Tensor:
-    """(N, H, W) probabilities -> (H, W): 0 where no class says object, else the surest, from 1."""
+    """(N, H, W) probabilities -> (H, W): 0 where no class is sure, else the surest, from 1."""
     surest, classes = probabilities.max(dim=0)
-    return torch.where(surest > OBJECT_THRESHOLD, classes + 1, 0)
+    return torch.where(surest > CLASS_THRESHOLD, classes + 1, 0)
 
 
 def true_map(truths: Tensor) -> Tensor:

@@ -175,8 +175,8 @@ def test_a_perfect_predictor_scores_a_hundred(pairs, segmenter, protocol):
 # Several classes
 
 
-def test_the_surest_class_wins_where_any_says_object():
-    probabilities = torch.tensor([[[0.6, 0.9, 0.2, 0.5]], [[0.7, 0.8, 0.1, 0.4]]])
+def test_the_surest_class_wins_where_any_is_sure():
+    probabilities = torch.tensor([[[0.8, 0.95, 0.2, 0.75]], [[0.9, 0.85, 0.1, 0.7]]])
     assert class_map(probabilities).tolist() == [[2, 1, 0, 0]]
 
 
