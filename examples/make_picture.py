@@ -3,12 +3,14 @@
 .venv/bin/python examples/make_picture.py
 """
 
+from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from service.local import LocalSegmenter
+from service.local import LocalFinder
+from service.options import KShotOptions
+from service.render import overlay_png
 from service.settings import read_settings
 
 HERE = Path(__file__).parent
@@ -18,19 +20,16 @@ HEIGHT, GAP, CAPTION = 320, 12, 30
 
 def main() -> None:
     """Segment the query and set the four panels side by side."""
-    photograph, mask = HERE / f"{SUPPORT}.jpg", HERE / f"{SUPPORT}.mask.png"
+    support, mask = HERE / f"{SUPPORT}.jpg", HERE / f"{SUPPORT}.mask.png"
     query = HERE / f"{QUERY}.jpg"
-    segmenter = LocalSegmenter(read_settings(), ((photograph, mask),), "average")
-    with TemporaryDirectory() as folder:
-        found = Path(folder) / "found.png"
-        segmenter.write(query, found, overlay=True)
-        panels = {
-            "you send: a photograph": photograph,
-            "its object, painted": mask,
-            "another photograph": query,
-            "you get: its mask (laid over)": found.with_suffix(".overlay.png"),
-        }
-        images = {caption: Image.open(path).convert("RGB") for caption, path in panels.items()}
+    found = LocalFinder(read_settings(), [(support, mask)], KShotOptions()).find(query)
+    overlay = overlay_png(found.photograph(), found.mask)
+    images = {
+        "you send: a photograph": Image.open(support),
+        "its object, painted": Image.open(mask).convert("RGB"),
+        "another photograph": Image.open(query).convert("RGB"),
+        "you get: its mask (laid over)": Image.open(BytesIO(overlay)),
+    }
     draw_row(images).save(HERE.parent / "docs" / "example.png", optimize=True)
 
 
