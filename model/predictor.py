@@ -1,6 +1,6 @@
 """Segmenter: weights with their pre- and post-processing; it keeps no request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,13 +80,29 @@ class Segmenter:
             for support in supports
         )
 
-    @torch.inference_mode()
     def segment(
         self, query: PreparedQuery, encoding: Encoding, fusion: Fusion = "average"
     ) -> Tensor:
         """A query and K encoded shots -> (2, h, w) float32 logits on the CPU."""
-        logits = self.network.segment(self.network_input(query.image), encoding, fusion)
-        return logits[0].cpu()
+        return self.segment_classes(query, [encoding], fusion)[0]
+
+    @torch.inference_mode()
+    def segment_classes(
+        self, query: PreparedQuery, encodings: Iterable[Encoding], fusion: Fusion = "average"
+    ) -> Tensor:
+        """A query and the encoded shots of N classes -> (N, 2, h, w) float32 logits on the CPU.
+
+        The query is read once for all of them.
+        """
+        pixels = self.network_input(query.image)
+        height, width = pixels.shape[-2:]
+        features = self.network.backbone(pixels)
+        return torch.cat(
+            [
+                self.network.segment_features(features, (height, width), encoding, fusion).cpu()
+                for encoding in encodings
+            ]
+        )
 
     def restore(self, logits: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
         """(2, h, w) logits -> (H, W) probability of the object at the query's own size."""

@@ -13,7 +13,7 @@ from service.engine import Engine, Segmentation, Task
 from service.library import Library
 from service.openapi import describe
 from service.release import installed_version
-from service.routes import operations, page, segment, supports
+from service.routes import batch, multiclass, operations, page, segment, supports
 from service.runtime import Runtime
 from service.scheduler import Scheduler
 from service.security import Guard
@@ -50,11 +50,17 @@ def create_app(
     app.state.telemetry = telemetry
     app.state.runtime = None
     app.include_router(segment.router)
+    app.include_router(multiclass.router)
+    app.include_router(batch.router)
     app.include_router(supports.router)
     app.include_router(operations.router)
     app.include_router(page.router)
     problems.install(app)
-    app.add_middleware(Guard, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(
+        Guard,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_bytes_of={batch.PATH: settings.max_batch_bytes},
+    )
     app.add_middleware(Observe, telemetry=telemetry)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     return app

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -33,18 +34,23 @@ Shot = PreparedSupport | Encoding
 
 
 class Task(NamedTuple):
-    """What the network needs of one request; already at the network's size."""
+    """What the network needs of one request; already at the network's size.
+
+    ``shots`` has how many of the supports, in order, show each of the classes to look for.
+    """
 
     supports: tuple[Shot, ...]
     query: PreparedQuery
     fusion: Fusion
+    shots: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """(2, h, w) float32 logits on the CPU, the query's own (height, width), and the times taken.
+    """(N, 2, h, w) float32 logits of N classes on the CPU, and the times taken.
 
-    ``encodings`` has each support's own, on the device, for those who use it again.
+    ``size`` is the query's own (height, width). ``encodings`` has each support's own, on the
+    device, for those who use it again.
     """
 
     logits: Tensor
@@ -94,14 +100,22 @@ class Engine:
         return torch.cuda.memory_allocated(self.segmenter.device)
 
     def prepare(
-        self, supports: Iterable[Support | Shot], query: Photograph, fusion: Fusion
+        self,
+        supports: Iterable[Support | Shot],
+        query: Photograph,
+        fusion: Fusion,
+        shots: Sequence[int] | None = None,
     ) -> Task:
-        """Resize to the network's size what is not; an iterator is held one shot at a time."""
-        shots = tuple(
+        """Resize to the network's size what is not; an iterator is held one shot at a time.
+
+        Without ``shots`` all supports show one class.
+        """
+        prepared = tuple(
             self.segmenter.prepare_support(support) if isinstance(support, Support) else support
             for support in supports
         )
-        return Task(shots, self.segmenter.prepare_query(query), fusion)
+        counts = (len(prepared),) if shots is None else tuple(shots)
+        return Task(prepared, self.segmenter.prepare_query(query), fusion, counts)
 
     def warm_up_tasks(self) -> Iterator[Task]:
         """Real work, so that no request pays for the first kernels and allocations."""
@@ -115,9 +129,9 @@ class Engine:
         """One result or one exception for each task: a bad one leaves its neighbours alone."""
         return [self._attempt(task) for task in tasks]
 
-    def restore(self, segmentation: Segmentation) -> NDArray[np.float32]:
-        """(H, W) probability of the object at the query's own size."""
-        return self.segmenter.restore(segmentation.logits, segmentation.size)
+    def restore(self, segmentation: Segmentation, number: int = 0) -> NDArray[np.float32]:
+        """(H, W) probability of the object, of class ``number``, at the query's own size."""
+        return self.segmenter.restore(segmentation.logits[number], segmentation.size)
 
     def _attempt(self, task: Task) -> Segmentation | Exception:
         try:
@@ -129,7 +143,9 @@ class Engine:
         started = self._now()
         encodings = tuple(self._encode(shot) for shot in task.supports)
         encoded = self._now()
-        logits = self.segmenter.segment(task.query, stack_shots(encodings), task.fusion)
+        rest = iter(encodings)
+        classes = [stack_shots(islice(rest, count)) for count in task.shots]
+        logits = self.segmenter.segment_classes(task.query, classes, task.fusion)
         return Segmentation(
             logits,
             task.query.size,

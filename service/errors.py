@@ -9,6 +9,8 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── InvalidOptionError             invalid_option
 │   ├── SupportCountMismatchError      support_count_mismatch
 │   ├── TooManyShotsError              too_many_shots
+│   ├── TooManyClassesError            too_many_classes
+│   ├── TooManyQueriesError            too_many_queries
 │   ├── TooManyPartsError              too_many_parts
 │   ├── InvalidRequestError            invalid_request
 │   ├── MalformedBodyError        400  malformed_body
@@ -119,6 +121,20 @@ class TooManyShotsError(RequestError):
     title = "Too many supports"
 
 
+class TooManyClassesError(RequestError):
+    """More classes than the service is set to look for in one query (``max_classes``)."""
+
+    code = "too_many_classes"
+    title = "Too many classes"
+
+
+class TooManyQueriesError(RequestError):
+    """More queries in one batch than the service is set to take (``max_queries``)."""
+
+    code = "too_many_queries"
+    title = "Too many queries"
+
+
 class TooManyPartsError(RequestError):
     """More form parts than any request of this service can need."""
 
@@ -158,7 +174,7 @@ class UnsupportedMediaTypeError(RequestError):
 
 
 class PayloadTooLargeError(RequestError):
-    """A body of more bytes than the service is set to take (``max_upload_bytes``)."""
+    """More bytes than the service is set to take (``max_upload_bytes``, ``max_batch_bytes``)."""
 
     status = 413
     code = "payload_too_large"

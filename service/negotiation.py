@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers
+
 from service.errors import NotAcceptableError
 
 _WEIGHT = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
@@ -26,6 +28,11 @@ def negotiate(accept: str, offers: Sequence[str]) -> str:
             "accept one of them, or leave the header out"
         )
     return best
+
+
+def accepted(headers: Headers) -> str:
+    """A request's Accept header, which may come in several lines."""
+    return ",".join(headers.getlist("accept"))
 
 
 def _read_range(item: str) -> tuple[str, float]:

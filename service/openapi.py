@@ -9,9 +9,17 @@ from fastapi.openapi.utils import get_openapi
 
 from service.codec import FORMATS
 from service.errors import catalogue
-from service.options import JSON, PNG, KShotOptions, Options, Shaping
+from service.options import (
+    JSON,
+    LABEL_LENGTH,
+    PNG,
+    KShotOptions,
+    MulticlassOptions,
+    Options,
+    Shaping,
+)
 from service.problems import MEDIA_TYPE
-from service.schemas import Problem, Segmentation
+from service.schemas import BatchFailed, BatchFound, MulticlassSegmentation, Problem, Segmentation
 
 Fragment = dict[str, Any]
 Responses = dict[int | str, Fragment]
@@ -65,6 +73,18 @@ _OBJECT: Fragment = {
         "example": 12345,
     },
 }
+_LEGEND: Fragment = {
+    "X-Legend": {
+        "description": (
+            "JSON: index, label, colour, score, area and found of each class. Left out above "
+            "4000 bytes; PNGs have it in their text chunk `legend` too."
+        ),
+        "schema": {"type": "string"},
+        "example": (
+            '[{"index":1,"label":"cat","colour":"#800000","score":0.91,"area":1234,"found":true}]'
+        ),
+    }
+}
 
 
 def problem_responses(*statuses: int) -> Responses:
@@ -85,7 +105,9 @@ def describe(app: FastAPI) -> Fragment:
             routes=app.routes,
         )
         schemas = app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas["Problem"] = Problem.model_json_schema()
+        for model in (Problem, BatchFound, BatchFailed):
+            described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= described.pop("$defs", {}) | {model.__name__: described}
     return app.openapi_schema
 
 
@@ -112,12 +134,24 @@ def _form(files: Fragment, texts: Fragment, required: Sequence[str]) -> Fragment
     return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
 
 
-def _input(files: Fragment, options: type[Shaping]) -> Fragment:
-    """Body and parameters of an operation: files as parts, options as parts or in the query."""
+def _input(
+    files: Fragment,
+    options: type[Shaping],
+    texts: Fragment | None = None,
+    support_set: Fragment | None = None,
+) -> Fragment:
+    """Body and parameters of an operation: files as parts, options as parts or in the query.
+
+    Only the query is required, since a stored set takes the place of supports.
+    """
     properties: Fragment = options.model_json_schema()["properties"]
-    texts = {name: _text(schema) for name, schema in properties.items()}
-    parameters = [{"name": name, "in": "query", "schema": schema} for name, schema in texts.items()]
-    return _form(files, texts, required=list(files)) | {"parameters": parameters}
+    described = {name: _text(schema) for name, schema in properties.items()}
+    parameters = [
+        {"name": name, "in": "query", "schema": schema} for name, schema in described.items()
+    ]
+    parameters.append({"name": "support_set", "in": "query", "schema": support_set or _SET_ID})
+    form = _form(files, (texts or {}) | described, required=["query_image"])
+    return form | {"parameters": parameters}
 
 
 def _text(schema: Fragment) -> Fragment:
@@ -135,17 +169,16 @@ def _repeated(items: Fragment) -> Fragment:
     return {"type": "array", "items": items, "minItems": 1}
 
 
+_SET_ID: Fragment = {
+    "type": "string",
+    "description": "Id of a stored support set, in place of support_image and support_mask.",
+    "examples": ["0bf203dd52524adf98b0f9502b877fc2"],
+}
+_SUPPORTS: Fragment = {"support_image": _repeated(_IMAGE), "support_mask": _repeated(_MASK)}
 ONE_SHOT_INPUT = _input(
     {"support_image": _IMAGE, "support_mask": _MASK, "query_image": _IMAGE}, Options
 )
-KSHOT_INPUT = _input(
-    {
-        "support_image": _repeated(_IMAGE),
-        "support_mask": _repeated(_MASK),
-        "query_image": _IMAGE,
-    },
-    KShotOptions,
-)
+KSHOT_INPUT = _input(_SUPPORTS | {"query_image": _IMAGE}, KShotOptions)
 SEGMENT_RESPONSES: Responses = {
     200: {
         "description": (
@@ -155,10 +188,64 @@ SEGMENT_RESPONSES: Responses = {
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
         "model": Segmentation,
     },
-    **problem_responses(400, 406, 413, 415, 422, 429, 500, 503),
+    **problem_responses(400, 404, 406, 413, 415, 422, 429, 500, 503),
 }
 
-_SUPPORTS: Fragment = {"support_image": _repeated(_IMAGE), "support_mask": _repeated(_MASK)}
+MULTICLASS_INPUT = _input(
+    _SUPPORTS | {"query_image": _IMAGE},
+    MulticlassOptions,
+    texts={
+        "support_label": _repeated(
+            {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": LABEL_LENGTH,
+                "description": "Class of the support at the same place; equal labels are one.",
+                "examples": ["cat"],
+            }
+        )
+    },
+    support_set={
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Ids of stored support sets, each a class by its label, else its name; "
+        "in place of supports, or beside them.",
+    },
+)
+MULTICLASS_RESPONSES: Responses = {
+    200: {
+        "description": "What `output` asks for, of the upright query's size.",
+        "headers": _REQUEST_ID | _SERVER_TIMING | _LEGEND,
+        "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
+        "model": MulticlassSegmentation,
+    },
+    **problem_responses(400, 404, 406, 413, 415, 422, 429, 500, 503),
+}
+
+BATCH_INPUT = _input(_SUPPORTS | {"query_image": _repeated(_IMAGE)}, KShotOptions)
+BATCH_RESPONSES: Responses = {
+    200: {
+        "description": (
+            "A stream, in the order of the queries. ZIP: `0000_NAME.png` (`.json`) for each query "
+            "that was segmented, and at the end `results.jsonl` with a record of each. "
+            "x-ndjson: the records alone, a line each."
+        ),
+        "headers": _REQUEST_ID,
+        "content": {
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
+            "application/x-ndjson": {
+                "schema": {
+                    "anyOf": [
+                        {"$ref": "#/components/schemas/BatchFound"},
+                        {"$ref": "#/components/schemas/BatchFailed"},
+                    ]
+                }
+            },
+        },
+    },
+    **problem_responses(400, 404, 406, 413, 415, 422, 429, 500, 503, 507),
+}
+
 _SHORT_TEXT: Fragment = {"type": "string", "maxLength": 200}
 PAIRS_INPUT = _form(_SUPPORTS, {}, required=list(_SUPPORTS))
 NEW_SET_INPUT = _form(

@@ -38,6 +38,18 @@ def _number(text: object) -> object:
     return int(text) if isinstance(text, str) and text in ("8", "16") else text
 
 
+FusionOption = Annotated[
+    Literal["average", "union"],
+    Field(description="average of the supports' prototypes, or union of their masks."),
+    Expected("average or union"),
+]
+# Characters of the label of an object or class.
+LABEL_LENGTH = 200
+Threshold = Annotated[
+    float,
+    Field(gt=0, lt=1, description="A pixel is object where its probability is above this."),
+    Expected("a number above 0 and below 1"),
+]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag), Expected("true or false")]
 
 
@@ -46,12 +58,8 @@ class Shaping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    threshold: Annotated[
-        float,
-        Field(gt=0, lt=1, description="A pixel is object where its probability is above this."),
-        Expected("a number above 0 and below 1"),
-        # model.transforms.OBJECT_THRESHOLD, which this module cannot import without torch.
-    ] = 0.5
+    # model.transforms.OBJECT_THRESHOLD, which this module cannot import without torch.
+    threshold: Threshold = 0.5
     largest_component: Annotated[
         Flag, Field(description="Keep only the largest connected part (pixels touch at corners).")
     ] = False
@@ -88,7 +96,9 @@ class Options(Shaping):
     ] = 8
     label: Annotated[
         str | SkipJsonSchema[None],
-        Field(max_length=200, description="Comes back in JSON as it is.", examples=["cat"]),
+        Field(
+            max_length=LABEL_LENGTH, description="Comes back in JSON as it is.", examples=["cat"]
+        ),
         Expected("at most 200 characters"),
     ] = None
 
@@ -103,11 +113,26 @@ class Options(Shaping):
 class KShotOptions(Options):
     """The options of ``POST /segment/kshot``."""
 
-    fusion: Annotated[
-        Literal["average", "union"],
-        Field(description="average of the supports' prototypes, or union of their masks."),
-        Expected("average or union"),
-    ] = "average"
+    fusion: FusionOption = "average"
+
+
+class MulticlassOptions(Shaping):
+    """The options of ``POST /segment/multiclass``."""
+
+    # model.transforms.CLASS_THRESHOLD: most classes are looked for in vain.
+    threshold: Threshold = 0.75
+    output: Annotated[
+        Literal["mask", "overlay", "json"],
+        Field(
+            description=(
+                "mask: indexed PNG, 0 is background and n the n-th class. overlay: the query with "
+                "each class tinted in its colour. json: each class's mask as COCO run lengths and "
+                "polygons. Without it the Accept header chooses json or mask."
+            )
+        ),
+        Expected("mask, overlay or json"),
+    ] = "mask"
+    fusion: FusionOption = "average"
 
 
 AnyShaping = TypeVar("AnyShaping", bound=Shaping)

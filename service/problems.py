@@ -34,7 +34,7 @@ def install(app: FastAPI) -> None:
 
 def problem_response(scope: Scope, error: Exception) -> Response:
     """The reply to ``error``; what is not foreseen gets a generic text, never its own."""
-    known = _as_service_error(error)
+    known = as_service_error(error)
     scope["state"]["code"] = known.code
     problem = Problem(
         type=f"/docs/errors#{known.code}",
@@ -58,7 +58,8 @@ async def _handle(request: Request, error: Exception) -> Response:
     return problem_response(request.scope, error)
 
 
-def _as_service_error(error: Exception) -> ServiceError:
+def as_service_error(error: Exception) -> ServiceError:
+    """What a client is told of ``error``; of what is not foreseen, nothing in particular."""
     match error:
         case ServiceError():
             return error

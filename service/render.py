@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from model.episode import ObjectMask, Photograph
 
@@ -64,10 +65,10 @@ def tint_object(picture: Photograph, mask: ObjectMask, colour: Colour) -> None:
     np.copyto(picture, painted, where=mask[..., None])
 
 
-def png(image: Image.Image) -> bytes:
+def png(image: Image.Image, texts: PngInfo | None = None) -> bytes:
     """The file's bytes, quickly rather than tightly packed."""
     buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
+    image.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL, pnginfo=texts)
     return buffer.getvalue()
 
 

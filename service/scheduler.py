@@ -5,9 +5,9 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Generic, TypeVar
 
 from service.errors import NotReadyError, QueueFullError, ShuttingDownError
@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 
 # Share of the newest batch in the running mean of seconds an item: about the last ten count.
 _NEWEST_SHARE = 0.2
+# Between two looks at a full queue.
+_PAUSE_SECONDS = 0.05
 _ENDED = "the inference thread has ended; restart the service"
 
 
@@ -85,6 +87,18 @@ class Scheduler(Generic[Item, Result]):
             self._admitted -= 1
             if not self._admitted:
                 self._idle.set()
+
+    @asynccontextmanager
+    async def queue_up(self) -> AsyncIterator[Place[Item, Result]]:
+        """``admit`` for work that has been accepted before: a full queue is waited for.
+
+        Raises ShuttingDownError or NotReadyError.
+        """
+        while self.waiting >= self.max_queue:
+            self.check_ready()
+            await asyncio.sleep(_PAUSE_SECONDS)
+        with self.admit() as place:
+            yield place
 
     async def run(self, place: Place[Item, Result], item: Item) -> Result:
         """Wait for the turn of ``place`` and return its result; cancelling it gives up the turn."""

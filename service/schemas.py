@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 
 class Health(BaseModel):
@@ -16,8 +17,11 @@ class Limits(BaseModel):
     """What a request may hold."""
 
     max_shots: Annotated[int, Field(description="Supports of one request.")]
+    max_classes: Annotated[int, Field(description="Classes of one request.")]
+    max_queries: Annotated[int, Field(description="Queries of one batch.")]
     max_image_pixels: Annotated[int, Field(description="Width x height of one image.")]
     max_upload_bytes: Annotated[int, Field(description="Bytes of one request's body.")]
+    max_batch_bytes: Annotated[int, Field(description="Bytes of one batch's body.")]
     max_queue: Annotated[int, Field(description="Requests that may wait for the network.")]
 
 
@@ -46,6 +50,24 @@ class RunLengths(BaseModel):
     counts: Annotated[str, Field(description="Run lengths, column by column, in COCO's letters.")]
 
 
+_MADE_BY: JsonDict = {"model": "SG-One MobileNetV2, matching head", "checkpoint_sha256": "9f" * 32}
+_OBJECT: JsonDict = {
+    "found": True,
+    "score": 0.873105,
+    "area": 24,
+    "bbox": [4, 2, 6, 4],
+    "segmentation": {"size": [8, 12], "counts": "R144000000000>"},
+    "polygons": [[4, 2, 4, 6, 10, 6, 10, 2]],
+}
+_SEGMENTATION: JsonDict = {**_OBJECT, "label": "cat", "size": [8, 12], "threshold": 0.5, **_MADE_BY}
+_MULTICLASS: JsonDict = {
+    "size": [8, 12],
+    "threshold": 0.5,
+    "classes": [{**_OBJECT, "index": 1, "label": "cat", "colour": "#800000"}],
+    **_MADE_BY,
+}
+
+
 class FoundObject(BaseModel):
     """One object's mask in one photograph, and how sure the network is of it."""
 
@@ -69,29 +91,75 @@ class FoundObject(BaseModel):
 class Segmentation(FoundObject):
     """The reply of /segment and /segment/kshot as JSON."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "found": True,
-                "score": 0.873105,
-                "area": 24,
-                "bbox": [4, 2, 6, 4],
-                "segmentation": {"size": [8, 12], "counts": "R144000000000>"},
-                "polygons": [[4, 2, 4, 6, 10, 6, 10, 2]],
-                "label": "cat",
-                "size": [8, 12],
-                "threshold": 0.5,
-                "model": "SG-One MobileNetV2, matching head",
-                "checkpoint_sha256": "9f" * 32,
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": _SEGMENTATION})
 
     label: Annotated[str | None, Field(description="The request's label.")]
     size: Annotated[tuple[int, int], Field(description="Height and width of the upright query.")]
     threshold: Annotated[float, Field(description="The threshold that made the mask.")]
     model: Annotated[str, Field(description="Name of the checkpoint.")]
     checkpoint_sha256: Annotated[str, Field(description="SHA-256 of the checkpoint file.")]
+
+
+class LegendEntry(BaseModel):
+    """One class of a mask of many: its index and colour there, and how sure the network is."""
+
+    index: Annotated[int, Field(description="Its pixels' value in the mask; 0 is background.")]
+    label: Annotated[str, Field(description="The class, as the request named it.")]
+    colour: Annotated[str, Field(description="#rrggbb, in the mask's palette and in the overlay.")]
+    score: Annotated[float, Field(description="Mean probability over its pixels, else 0.")]
+    area: Annotated[int, Field(description="Its pixels.")]
+    found: Annotated[bool, Field(description="Whether it has a pixel.")]
+
+
+class FoundClass(FoundObject):
+    """One class among several; no pixel belongs to two."""
+
+    index: Annotated[int, Field(description="From 1 on, in the order of first mention.")]
+    label: Annotated[str, Field(description="The class, as the request named it.")]
+    colour: Annotated[str, Field(description="#rrggbb, in the mask's palette and in the overlay.")]
+
+
+class MulticlassSegmentation(BaseModel):
+    """The reply of /segment/multiclass as JSON."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _MULTICLASS})
+
+    size: Annotated[tuple[int, int], Field(description="Height and width of the upright query.")]
+    threshold: Annotated[float, Field(description="The threshold that made the mask.")]
+    classes: list[FoundClass]
+    model: Annotated[str, Field(description="Name of the checkpoint.")]
+    checkpoint_sha256: Annotated[str, Field(description="SHA-256 of the checkpoint file.")]
+
+
+class BatchFound(Segmentation):
+    """A query of a batch that was segmented."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {**_SEGMENTATION, "index": 0, "name": "one.jpg", "status": "ok"}
+        }
+    )
+
+    index: Annotated[int, Field(description="Place of the query in the request, from 0 on.")]
+    name: Annotated[str, Field(description="File name of the query, as sent.")]
+    status: Literal["ok"] = "ok"
+
+
+class BatchProblem(BaseModel):
+    """What is wrong with one query of a batch."""
+
+    code: Annotated[str, Field(description="Stable name of the kind of error, for programs.")]
+    title: Annotated[str, Field(description="The kind of error, the same for each code.")]
+    detail: Annotated[str, Field(description="What is wrong here, and how to mend it.")]
+
+
+class BatchFailed(BaseModel):
+    """A query of a batch that could not be segmented; the others are not touched by it."""
+
+    index: Annotated[int, Field(description="Place of the query in the request, from 0 on.")]
+    name: Annotated[str, Field(description="File name of the query, as sent.")]
+    status: Literal["error"] = "error"
+    problem: BatchProblem
 
 
 class SupportPair(BaseModel):

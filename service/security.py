@@ -1,6 +1,7 @@
 """What every request passes before it is read, and every reply before it is sent."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,17 +21,24 @@ LINGER_SECONDS = 2.0
 
 
 class Guard:
-    """ASGI middleware: at most ``max_upload_bytes`` of body, and security headers on replies."""
+    """ASGI middleware: at most ``max_upload_bytes`` of body, and security headers on replies.
 
-    def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
+    ``max_bytes_of`` has the paths with a limit of their own.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_upload_bytes: int, max_bytes_of: Mapping[str, int]
+    ) -> None:
         self.app = app
         self.max_upload_bytes = max_upload_bytes
+        self.max_bytes_of = max_bytes_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self.max_upload_bytes)
+        max_bytes = self.max_bytes_of.get(scope["path"], self.max_upload_bytes)
+        exchange = _Exchange(scope, receive, send, max_bytes)
         await self.app(scope, exchange.receive, exchange.send)
 
 

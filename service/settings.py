@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     max_shots: Annotated[
         int, Field(ge=1, le=1000, description="Supports that one request may hold.")
     ] = 10
+    max_classes: Annotated[
+        int,
+        Field(
+            ge=1, le=254, description="Classes that one request to /segment/multiclass may name."
+        ),
+    ] = 20
+    max_queries: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Queries of one request to /segment/batch.")
+    ] = 1000
     max_image_pixels: Annotated[
         int,
         Field(
@@ -62,6 +71,10 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[
         int, Field(ge=1, description="Bytes of one request's body, checked while it arrives.")
     ] = 64 * 1024 * 1024
+    max_batch_bytes: Annotated[
+        int,
+        Field(ge=1, description="Bytes of one body of /segment/batch, which is kept on disk."),
+    ] = 1024 * 1024 * 1024
     max_queue: Annotated[
         int,
         Field(ge=1, description="Requests that may wait for the network; more are refused (429)."),

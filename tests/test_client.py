@@ -34,9 +34,6 @@ from service.engine import Engine
 from service.settings import read_settings
 from serving import served
 
-# Remove where the endpoint is there: support_set of /segment, /segment/multiclass, /segment/batch.
-not_yet = pytest.mark.skip(reason="the service does not have this endpoint yet")
-
 QUERY = photograph(37, 51, seed=1)
 SUPPORTS = [(photograph(), object_mask())]
 
@@ -197,7 +194,6 @@ def test_a_support_set_is_kept_used_changed_and_deleted(client: SegmentationClie
     assert (caught.value.status, caught.value.code) == (404, "support_set_not_found")
 
 
-@not_yet
 def test_a_stored_set_segments_as_its_supports_do(client: SegmentationClient) -> None:
     stored = client.create_support_set("used", SUPPORTS)
     assert_array_equal(
@@ -208,7 +204,6 @@ def test_a_stored_set_segments_as_its_supports_do(client: SegmentationClient) ->
 # Several classes, several queries
 
 
-@not_yet
 def test_each_pixel_belongs_to_one_of_several_classes(client: SegmentationClient) -> None:
     stored = client.create_support_set("bird", [(photograph(seed=7), object_mask())])
     found = client.segment_multiclass(
@@ -232,14 +227,12 @@ def test_each_pixel_belongs_to_one_of_several_classes(client: SegmentationClient
     assert any(each.found for each in found.classes)
 
 
-@not_yet
 def test_the_overlay_of_several_classes_is_an_image(client: SegmentationClient) -> None:
     labelled = [("cat", photograph(), object_mask()), ("dog", photograph(seed=6), object_mask())]
     overlay = client.segment_multiclass(QUERY, labelled, output="overlay")
     assert (overlay.mode, overlay.size) == ("RGB", (51, 37))
 
 
-@not_yet
 def test_a_batch_gives_each_query_its_result_or_its_error(
     client: SegmentationClient, tmp_path: Path
 ) -> None:
@@ -254,7 +247,6 @@ def test_a_batch_gives_each_query_its_result_or_its_error(
     assert (broken.segmentation, broken.error.code) == (None, "undecodable_image")
 
 
-@not_yet
 def test_a_batch_that_is_refused_raises(client: SegmentationClient) -> None:
     with pytest.raises(ProblemError) as caught:
         next(client.segment_batch([QUERY], SUPPORTS, threshold=2))
@@ -278,7 +270,6 @@ def test_the_asynchronous_client_gives_what_the_blocking_one_does(
     assert found == client.segment(QUERY, SUPPORTS, output="json")
 
 
-@not_yet
 def test_the_asynchronous_client_streams_a_batch(url: str) -> None:
     async def collect() -> list[Any]:
         async with AsyncSegmentationClient(url) as client:

@@ -24,10 +24,6 @@ SECTIONS = dict(
 )
 
 
-# Remove where the endpoint is there: support_set of /segment, /segment/multiclass, /segment/batch.
-not_yet = pytest.mark.skip(reason="the service does not have this endpoint yet")
-
-
 @pytest.fixture(scope="module")
 def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app with a database of its own."""
@@ -84,19 +80,16 @@ def test_the_first_sections_give_what_they_say(run: Any, desk: Path) -> None:
         assert (overlay.mode, cutout.mode) == ("RGB", "RGBA")
 
 
-@not_yet
 def test_a_stored_set_is_used_and_deleted(run: Any) -> None:
     names = run("Stored supports")
     assert names["stored"].shots == 2
     assert names["client"].list_support_sets().total == 0
 
 
-@not_yet
 def test_several_classes_make_one_map(run: Any) -> None:
     assert run("Several classes")["index_map"].shape == (512, 512)
 
 
-@not_yet
 def test_many_photographs_are_named(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run("Many photographs")
     printed = capsys.readouterr().out.splitlines()[-2:]

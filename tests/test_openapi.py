@@ -1,6 +1,7 @@
 """The OpenAPI description: committed, complete, and true to the routes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.pairs import SUPPORT_PARTS
+from service.routes.batch import BATCH
+from service.routes.multiclass import SENT
 from service.routes.segment import K_SHOT, ONE_SHOT
 from service.schemas import Problem
 
@@ -15,6 +19,8 @@ COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 OPERATIONS = {
     ("/segment", "post"): "segment",
     ("/segment/kshot", "post"): "segment_kshot",
+    ("/segment/multiclass", "post"): "segment_multiclass",
+    ("/segment/batch", "post"): "segment_batch",
     ("/supports", "post"): "create_support_set",
     ("/supports", "get"): "list_support_sets",
     ("/supports/{set_id}", "get"): "read_support_set",
@@ -51,21 +57,32 @@ def test_every_operation_has_a_readable_id(description: Any) -> None:
     assert found == OPERATIONS
 
 
-@pytest.mark.parametrize(("path", "layout"), [("/segment", ONE_SHOT), ("/segment/kshot", K_SHOT)])
+each_form = pytest.mark.parametrize(
+    ("path", "layout"),
+    [
+        ("/segment", ONE_SHOT),
+        ("/segment/kshot", K_SHOT),
+        ("/segment/multiclass", SENT),
+        ("/segment/batch", BATCH),
+    ],
+)
+
+
+@each_form
 def test_a_form_is_described_with_exactly_the_parts_that_are_read(
     description: Any, path: str, layout: Any
 ) -> None:
     body = description["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(body["schema"]["properties"]) == set(layout.names)
-    assert set(body["schema"]["required"]) == {*layout.single, *layout.repeated}
+    assert set(body["schema"]["required"]) == {*layout.without(SUPPORT_PARTS).required}
     repeated = {n for n, s in body["schema"]["properties"].items() if s["type"] == "array"}
-    assert repeated == set(layout.repeated)
+    assert repeated == set(layout.arrays)
 
 
 @pytest.mark.parametrize("path", ["/segment", "/segment/kshot"])
 def test_every_reply_to_segment_is_described(description: Any, path: str) -> None:
     responses = description["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "406", "413", "415", "422", "429", "500", "503"}
+    assert set(responses) == {"200", "400", "404", "406", "413", "415", "422", "429", "500", "503"}
     success = responses.pop("200")
     assert set(success["content"]) == {"image/png", "application/json"}
     json_schema = success["content"]["application/json"]["schema"]
@@ -76,17 +93,24 @@ def test_every_reply_to_segment_is_described(description: Any, path: str) -> Non
         assert schema == {"$ref": "#/components/schemas/Problem"}
 
 
-@pytest.mark.parametrize(("path", "layout"), [("/segment", ONE_SHOT), ("/segment/kshot", K_SHOT)])
+@each_form
 def test_every_option_is_described_as_a_query_parameter_too(
     description: Any, path: str, layout: Any
 ) -> None:
     operation = description["paths"][path]["post"]
     body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     described = {parameter["name"]: parameter for parameter in operation["parameters"]}
-    assert set(layout.options) <= set(described)
+    assert {*layout.options, *layout.parameters} == set(described)
     for name in layout.options:
         assert (described[name]["in"], described[name]["schema"]) == ("query", body[name])
         assert "default" not in body[name], "pages that try out an API would send it twice"
+
+
+def test_every_reference_in_the_file_has_its_target(description: Any) -> None:
+    schemas = set(description["components"]["schemas"])
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', COMMITTED.read_text()))
+    assert references <= schemas
+    assert {"BatchFound", "BatchFailed", "MulticlassSegmentation"} <= references
 
 
 def test_the_problem_schema_is_in_the_file(description: Any) -> None:

@@ -93,8 +93,11 @@ def test_info_tells_what_runs(client: TestClient, settings: Settings, engine: En
         "input_side": 65,
         "limits": {
             "max_shots": settings.max_shots,
+            "max_classes": settings.max_classes,
+            "max_queries": settings.max_queries,
             "max_image_pixels": settings.max_image_pixels,
             "max_upload_bytes": settings.max_upload_bytes,
+            "max_batch_bytes": settings.max_batch_bytes,
             "max_queue": settings.max_queue,
         },
     }

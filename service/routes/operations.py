@@ -81,8 +81,11 @@ def describe_instance(runtime: Runtime) -> Info:
         input_side=engine.segmenter.transform.side,
         limits=Limits(
             max_shots=settings.max_shots,
+            max_classes=settings.max_classes,
+            max_queries=settings.max_queries,
             max_image_pixels=settings.max_image_pixels,
             max_upload_bytes=settings.max_upload_bytes,
+            max_batch_bytes=settings.max_batch_bytes,
             max_queue=settings.max_queue,
         ),
     )

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from service.codec import MEDIA_TYPES, Part, decode_support, media_type
-from service.errors import InvalidOptionError, MissingPartError
-from service.forms import Form, FormLayout, read_form
+from service.errors import MissingPartError
+from service.forms import Form, FormLayout, read_form, short_text
 from service.library import NewPair
 from service.openapi import CREATED, NEW_SET_INPUT, PAIRS_INPUT, file_response, problem_responses
 from service.pairs import SUPPORT_PARTS, max_parts, support_pairs
@@ -152,7 +152,7 @@ async def read_mask(set_id: str, pair_id: str, runtime: Running) -> Response:
 
 async def _decode(runtime: Runtime, form: Form) -> list[NewPair]:
     """Hold a place in the queue meanwhile, so that what is decoded at once is bounded."""
-    pairs = support_pairs(form, runtime.settings.max_shots)
+    pairs = support_pairs(form.files, runtime.settings.max_shots)
     with runtime.scheduler.admit():
         return await runtime.in_worker(
             partial(_new_pairs, pairs, runtime.settings.max_image_pixels)
@@ -183,15 +183,5 @@ def _required_name(form: Form) -> str:
 
 
 def _text(form: Form, part: str) -> str | None:
-    """Without the spaces around it; nothing is None."""
-    text = form.options.get(part, "").strip()
-    if len(text) > TEXT_LENGTH:
-        raise InvalidOptionError(
-            f"{part} has {len(text)} characters; send at most {TEXT_LENGTH}", field=part
-        )
-    if not text.isprintable():
-        raise InvalidOptionError(
-            f"{part} holds a character that cannot be shown; send plain text on one line",
-            field=part,
-        )
-    return text or None
+    """Nothing, or nothing but spaces, is None."""
+    return short_text(form.options.get(part, ""), part, TEXT_LENGTH) or None

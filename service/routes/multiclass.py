@@ -1,0 +1,111 @@
+"""Several classes in one query: each pixel's class, in the form asked for."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+
+from fastapi import APIRouter, Request
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+
+from service.answer import Answer
+from service.codec import Part, decode_photograph
+from service.connection import while_connected
+from service.engine import Segmentation, Task
+from service.forms import FormLayout, read_form
+from service.multiclass import answer_classes
+from service.negotiation import accepted
+from service.openapi import MULTICLASS_INPUT, MULTICLASS_RESPONSES
+from service.options import MulticlassOptions, read_options
+from service.pairs import (
+    SPARE_PARTS,
+    SUPPORT_LABEL,
+    SUPPORT_PARTS,
+    SUPPORT_SET,
+    labelled_pairs,
+)
+from service.runtime import Running, Runtime
+from service.shots import Shots, keep_shots, load_classes
+from service.telemetry import Timings
+
+SENT = FormLayout(
+    single=("query_image",),
+    repeated=SUPPORT_PARTS,
+    texts=(SUPPORT_LABEL,),
+    options=tuple(MulticlassOptions.model_fields),
+    parameters=(SUPPORT_SET,),
+)
+STORED = dataclasses.replace(SENT, repeated=(), optional=SUPPORT_PARTS)
+
+router = APIRouter(tags=["segmentation"])
+
+
+@router.post(
+    "/segment/multiclass",
+    operation_id="segment_multiclass",
+    summary="Segment the query into several classes",
+    response_class=Response,
+    responses=MULTICLASS_RESPONSES,
+    openapi_extra=MULTICLASS_INPUT,
+)
+async def segment_multiclass(request: Request, runtime: Running) -> Response:
+    """Show several classes, each by supports of its label or by a stored set.
+
+    A pixel belongs to the class that the network is surest of, where any passes the threshold.
+    """
+    timings: Timings = request.state.timings
+    set_ids = list(dict.fromkeys(request.query_params.getlist(SUPPORT_SET)))
+    form = await read_form(request, STORED if set_ids else SENT, _max_parts(runtime))
+    options = read_options(MulticlassOptions, form.options, accepted(request.headers))
+    sent = labelled_pairs(form, runtime.settings)
+    query = form.files["query_image"][0]
+    with runtime.scheduler.admit() as place:
+        with timings.stage("decode"):
+            classes = await runtime.in_worker(partial(load_classes, runtime, sent, set_ids))
+            task = await runtime.in_worker(partial(_prepare, runtime, classes, query, options))
+        work = runtime.scheduler.run(place, task)
+        segmentation = await while_connected(request.receive, work)
+    timings["queue"] = place.queue_seconds
+    timings["encode"] = segmentation.encode_ms / 1e3
+    timings["segment"] = segmentation.segment_ms / 1e3
+    with timings.stage("render"):
+        render = partial(_render, runtime, list(classes), segmentation, query, options)
+        reply = await runtime.in_worker(render)
+    groups = list(chain.from_iterable(classes.values()))
+    keep = BackgroundTask(keep_shots, runtime, groups, segmentation.encodings)
+    return Response(reply.body, headers=reply.headers, media_type=reply.media_type, background=keep)
+
+
+def _max_parts(runtime: Runtime) -> int:
+    shots = runtime.settings.max_shots * runtime.settings.max_classes
+    return (len(SUPPORT_PARTS) + 1) * shots + SPARE_PARTS
+
+
+def _prepare(
+    runtime: Runtime,
+    classes: Mapping[str, Sequence[Shots]],
+    query: Part,
+    options: MulticlassOptions,
+) -> Task:
+    """One task for all classes, so that the network reads the query once."""
+    by_class = [[shot for shots in groups for shot in shots.ready] for groups in classes.values()]
+    return runtime.engine.prepare(
+        chain.from_iterable(by_class),
+        decode_photograph(query, runtime.settings.max_image_pixels),
+        options.fusion,
+        [len(shots) for shots in by_class],
+    )
+
+
+def _render(
+    runtime: Runtime,
+    labels: Sequence[str],
+    segmentation: Segmentation,
+    query: Part,
+    options: MulticlassOptions,
+) -> Answer:
+    """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
+    read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
+    probability = partial(runtime.engine.restore, segmentation)
+    return answer_classes(labels, probability, options, runtime.engine.checkpoint, read_query)
