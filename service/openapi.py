@@ -251,8 +251,9 @@ PAIRS_INPUT = _form(_SUPPORTS, {}, required=list(_SUPPORTS))
 NEW_SET_INPUT = _form(
     _SUPPORTS,
     {
-        "name": _SHORT_TEXT | {"minLength": 1, "description": "No other set may have it."},
-        "label": _SHORT_TEXT | {"description": "Name of the object's class."},
+        "name": _SHORT_TEXT
+        | {"minLength": 1, "description": "No other set may have it.", "examples": ["mug"]},
+        "label": _SHORT_TEXT | {"description": "Name of the object's class.", "examples": ["cup"]},
     },
     required=["name", *_SUPPORTS],
 )

@@ -66,6 +66,22 @@ _MULTICLASS: JsonDict = {
     "classes": [{**_OBJECT, "index": 1, "label": "cat", "colour": "#800000"}],
     **_MADE_BY,
 }
+EXAMPLE_ID = "eb37af71f7014e038c68bd0783091c3d"
+_PAIR: JsonDict = {
+    "id": "c144f84cfc66466187a8deca13cbb84f",
+    "width": 512,
+    "height": 512,
+    "area": 107824,
+    "created": "2026-11-22T23:50:27Z",
+}
+_SUPPORT_SET: JsonDict = {
+    "id": EXAMPLE_ID,
+    "name": "astronaut, in daylight",
+    "label": "person",
+    "shots": 1,
+    "created": "2026-11-22T23:50:27Z",
+    "pairs": [_PAIR],
+}
 
 
 class FoundObject(BaseModel):
@@ -165,7 +181,7 @@ class BatchFailed(BaseModel):
 class SupportPair(BaseModel):
     """One shot of a support set: a photograph and its object mask."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _PAIR})
 
     id: Annotated[str, Field(description="32 hexadecimal characters.")]
     width: Annotated[int, Field(description="Pixels of the upright photograph.")]
@@ -177,7 +193,7 @@ class SupportPair(BaseModel):
 class SupportSet(BaseModel):
     """Stored supports of one object or class."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": _SUPPORT_SET})
 
     id: Annotated[str, Field(description="32 hexadecimal characters.")]
     name: Annotated[str, Field(description="No other set has it.")]
@@ -189,6 +205,8 @@ class SupportSet(BaseModel):
 
 class SupportSets(BaseModel):
     """A page of the list of support sets."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [_SUPPORT_SET], "total": 1}})
 
     items: Annotated[list[SupportSet], Field(description="From the newest on.")]
     total: Annotated[int, Field(description="Sets that are stored, on all pages.")]

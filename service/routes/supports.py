@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from service.codec import MEDIA_TYPES, Part, decode_support, media_type
@@ -14,12 +14,14 @@ from service.library import NewPair
 from service.openapi import CREATED, NEW_SET_INPUT, PAIRS_INPUT, file_response, problem_responses
 from service.pairs import SUPPORT_PARTS, max_parts, support_pairs
 from service.runtime import Running, Runtime
-from service.schemas import SupportSet, SupportSets
+from service.schemas import EXAMPLE_ID, SupportSet, SupportSets
 from service.tables import TEXT_LENGTH
 from service.thumbnail import thumbnail_png
 
 NEW_SET = FormLayout(single=(), repeated=SUPPORT_PARTS, options=("name", "label"))
 PAIRS = FormLayout(single=(), repeated=SUPPORT_PARTS)
+SetId = Annotated[str, Path(description="Of the set.", examples=[EXAMPLE_ID])]
+PairId = Annotated[str, Path(description="Of a pair in the set.", examples=[EXAMPLE_ID])]
 MAX_PAGE = 200
 MAX_OFFSET = 2**31 - 1
 
@@ -68,7 +70,7 @@ async def list_sets(
     summary="Describe a support set",
     responses=_READ_PROBLEMS,
 )
-async def read_set(set_id: str, runtime: Running) -> SupportSet:
+async def read_set(set_id: SetId, runtime: Running) -> SupportSet:
     """Its name, label and pairs."""
     return await asyncio.to_thread(runtime.library.read, set_id)
 
@@ -80,7 +82,7 @@ async def read_set(set_id: str, runtime: Running) -> SupportSet:
     status_code=204,
     responses=problem_responses(404, 422, 500, 503, 507),
 )
-async def delete_set(set_id: str, runtime: Running) -> None:
+async def delete_set(set_id: SetId, runtime: Running) -> None:
     """With its pairs and all that was computed of them."""
     await asyncio.to_thread(runtime.library.delete, set_id)
 
@@ -92,7 +94,7 @@ async def delete_set(set_id: str, runtime: Running) -> None:
     response_class=Response,
     responses=file_response("The picture.", "image/png") | _READ_PROBLEMS,
 )
-async def read_thumbnail(set_id: str, runtime: Running) -> Response:
+async def read_thumbnail(set_id: SetId, runtime: Running) -> Response:
     """The first pair, its object tinted and outlined, at most 256 pixels a side."""
     png = await asyncio.to_thread(runtime.library.thumbnail, set_id)
     return Response(png, media_type="image/png")
@@ -106,7 +108,7 @@ async def read_thumbnail(set_id: str, runtime: Running) -> Response:
     responses=_UPLOAD_PROBLEMS | problem_responses(404),
     openapi_extra=PAIRS_INPUT,
 )
-async def add_pairs(set_id: str, request: Request, runtime: Running) -> SupportSet:
+async def add_pairs(set_id: SetId, request: Request, runtime: Running) -> SupportSet:
     """They come after the pairs that are there."""
     max_shots = runtime.settings.max_shots
     form = await read_form(request, PAIRS, max_parts(max_shots))
@@ -121,7 +123,7 @@ async def add_pairs(set_id: str, request: Request, runtime: Running) -> SupportS
     status_code=204,
     responses=problem_responses(404, 409, 422, 500, 503, 507),
 )
-async def delete_pair(set_id: str, pair_id: str, runtime: Running) -> None:
+async def delete_pair(set_id: SetId, pair_id: PairId, runtime: Running) -> None:
     """A set keeps at least one pair."""
     await asyncio.to_thread(runtime.library.delete_pair, set_id, pair_id)
 
@@ -133,7 +135,7 @@ async def delete_pair(set_id: str, pair_id: str, runtime: Running) -> None:
     response_class=Response,
     responses=_FILE,
 )
-async def read_image(set_id: str, pair_id: str, runtime: Running) -> Response:
+async def read_image(set_id: SetId, pair_id: PairId, runtime: Running) -> Response:
     """The bytes that were uploaded."""
     return _file(await asyncio.to_thread(runtime.library.image, set_id, pair_id))
 
@@ -145,7 +147,7 @@ async def read_image(set_id: str, pair_id: str, runtime: Running) -> Response:
     response_class=Response,
     responses=_FILE,
 )
-async def read_mask(set_id: str, pair_id: str, runtime: Running) -> Response:
+async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Response:
     """The bytes that were uploaded."""
     return _file(await asyncio.to_thread(runtime.library.mask, set_id, pair_id))
 
