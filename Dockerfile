@@ -22,7 +22,8 @@ RUN pip install --no-cache-dir --root-user-action=ignore --no-deps --no-build-is
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone \
     && install --directory --owner 10001 --group 10001 /data
 
-ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 \
+# Batches are spooled to TMPDIR, and Compose's /tmp lies in memory.
+ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 TMPDIR=/data \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 VOLUME /data
 USER 10001:10001

@@ -202,6 +202,9 @@ check_supports() {
   timeout 60 docker restart --time 30 "$container" >/dev/null
   wait_until 120 "healthy again" health_is healthy
   expect_mask "$examples/grace_hopper.mask.png" "/segment?support_set=$set_id" "${query[@]}"
+  reply=$(post "/segment/batch?support_set=$set_id" "${query[@]}" "${query[@]}")
+  [[ $reply == "200 application/zip" ]] || fail "/segment/batch: $reply $(cat "$work/body")"
+  ok "/segment/batch: $("$python" -m zipfile --list "$work/body" | tail -n +2 | wc -l) files in the ZIP"
 }
 
 # SIGTERM meets a request of about two seconds: it is still answered, then the process exits with 0.
