@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from model.guidance import FUSIONS
-from model.transforms import OBJECT_THRESHOLD
+from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
 from service.coco import bounding_box, encode_run_lengths, trace_polygons
-from service.options import KShotOptions, Shaping
+from service.options import KShotOptions, MulticlassOptions, Shaping
 from service.shape import clean_mask, shape_mask
 
 # Its decoder is not yet written for NumPy 2.
@@ -49,6 +49,7 @@ def test_the_object_is_where_its_probability_is_above_the_threshold() -> None:
 
 def test_the_default_threshold_and_the_fusions_are_the_models() -> None:
     assert Shaping().threshold == OBJECT_THRESHOLD
+    assert MulticlassOptions().threshold == CLASS_THRESHOLD
     assert KShotOptions.model_fields["fusion"].annotation.__args__ == FUSIONS
 
 

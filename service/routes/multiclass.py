@@ -1,18 +1,16 @@
 """Several classes in one query: each pixel's class, in the form asked for."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
 from fastapi import APIRouter, Request
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from service.answer import Answer
 from service.codec import Part, decode_photograph
-from service.connection import while_connected
-from service.engine import Segmentation, Task
+from service.engine import Segmentation
 from service.forms import FormLayout, read_form
 from service.multiclass import answer_classes
 from service.negotiation import accepted
@@ -25,9 +23,9 @@ from service.pairs import (
     SUPPORT_SET,
     labelled_pairs,
 )
+from service.reply import Job, reply
 from service.runtime import Running, Runtime
-from service.shots import Shots, keep_shots, load_classes
-from service.telemetry import Timings
+from service.shots import Shots, load_classes
 
 SENT = FormLayout(
     single=("query_image",),
@@ -54,27 +52,13 @@ async def segment_multiclass(request: Request, runtime: Running) -> Response:
 
     A pixel belongs to the class that the network is surest of, where any passes the threshold.
     """
-    timings: Timings = request.state.timings
     set_ids = list(dict.fromkeys(request.query_params.getlist(SUPPORT_SET)))
     form = await read_form(request, STORED if set_ids else SENT, _max_parts(runtime))
     options = read_options(MulticlassOptions, form.options, accepted(request.headers))
     sent = labelled_pairs(form, runtime.settings)
     query = form.files["query_image"][0]
-    with runtime.scheduler.admit() as place:
-        with timings.stage("decode"):
-            classes = await runtime.in_worker(partial(load_classes, runtime, sent, set_ids))
-            task = await runtime.in_worker(partial(_prepare, runtime, classes, query, options))
-        work = runtime.scheduler.run(place, task)
-        segmentation = await while_connected(request.receive, work)
-    timings["queue"] = place.queue_seconds
-    timings["encode"] = segmentation.encode_ms / 1e3
-    timings["segment"] = segmentation.segment_ms / 1e3
-    with timings.stage("render"):
-        render = partial(_render, runtime, list(classes), segmentation, query, options)
-        reply = await runtime.in_worker(render)
-    groups = list(chain.from_iterable(classes.values()))
-    keep = BackgroundTask(keep_shots, runtime, groups, segmentation.encodings)
-    return Response(reply.body, headers=reply.headers, media_type=reply.media_type, background=keep)
+    load = partial(load_classes, runtime, sent, set_ids)
+    return await reply(request, runtime, partial(_prepare, runtime, load, query, options))
 
 
 def _max_parts(runtime: Runtime) -> int:
@@ -84,26 +68,29 @@ def _max_parts(runtime: Runtime) -> int:
 
 def _prepare(
     runtime: Runtime,
-    classes: Mapping[str, Sequence[Shots]],
+    load: Callable[[], Mapping[str, Sequence[Shots]]],
     query: Part,
     options: MulticlassOptions,
-) -> Task:
+) -> Job:
     """One task for all classes, so that the network reads the query once."""
+    classes = load()
     by_class = [[shot for shots in groups for shot in shots.ready] for groups in classes.values()]
-    return runtime.engine.prepare(
+    task = runtime.engine.prepare(
         chain.from_iterable(by_class),
         decode_photograph(query, runtime.settings.max_image_pixels),
         options.fusion,
         [len(shots) for shots in by_class],
     )
+    groups = list(chain.from_iterable(classes.values()))
+    return Job(task, groups, partial(_render, runtime, list(classes), query, options))
 
 
 def _render(
     runtime: Runtime,
     labels: Sequence[str],
-    segmentation: Segmentation,
     query: Part,
     options: MulticlassOptions,
+    segmentation: Segmentation,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)

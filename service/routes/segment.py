@@ -1,16 +1,15 @@
 """Masks: one support or several, one query, one reply in the form asked for."""
 
+from collections.abc import Callable
 from functools import partial
 
 from fastapi import APIRouter, Request
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from model.guidance import Fusion
 from service.answer import Answer, answer, find_object
 from service.codec import Part, decode_photograph
-from service.connection import while_connected
-from service.engine import Segmentation, Task
+from service.engine import Segmentation
 from service.forms import Form, FormLayout, read_form
 from service.negotiation import accepted
 from service.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
@@ -23,9 +22,9 @@ from service.pairs import (
     named_set,
     support_pairs,
 )
+from service.reply import Job, reply
 from service.runtime import Running, Runtime
-from service.shots import Shots, keep_shots, load_shots
-from service.telemetry import Timings
+from service.shots import Shots, load_shots
 
 ONE_SHOT = FormLayout(
     single=(*SUPPORT_PARTS, "query_image"),
@@ -86,32 +85,24 @@ async def _read_form(request: Request, layout: FormLayout, runtime: Runtime) -> 
 async def _answer(
     request: Request, runtime: Runtime, form: Form, options: Options, fusion: Fusion
 ) -> Response:
-    """Decode, wait for the network, render: the same for one shot, for K, and for a stored set."""
-    timings: Timings = request.state.timings
+    """The same for one shot, for K, and for a stored set."""
     query = form.files["query_image"][0]
     set_id = named_set(form)
     pairs = support_pairs(form.files, runtime.settings.max_shots) if set_id is None else []
-    with runtime.scheduler.admit() as place:
-        with timings.stage("decode"):
-            shots = await runtime.in_worker(partial(load_shots, runtime, set_id, pairs))
-            task = await runtime.in_worker(partial(_prepare, runtime, shots, query, fusion))
-        work = runtime.scheduler.run(place, task)
-        segmentation = await while_connected(request.receive, work)
-    timings["queue"] = place.queue_seconds
-    timings["encode"] = segmentation.encode_ms / 1e3
-    timings["segment"] = segmentation.segment_ms / 1e3
-    with timings.stage("render"):
-        reply = await runtime.in_worker(partial(_render, runtime, segmentation, query, options))
-    keep = BackgroundTask(keep_shots, runtime, [shots], segmentation.encodings)
-    return Response(reply.body, headers=reply.headers, media_type=reply.media_type, background=keep)
+    load = partial(load_shots, runtime, set_id, pairs)
+    return await reply(request, runtime, partial(_prepare, runtime, load, query, options, fusion))
 
 
-def _prepare(runtime: Runtime, shots: Shots, query: Part, fusion: Fusion) -> Task:
+def _prepare(
+    runtime: Runtime, load: Callable[[], Shots], query: Part, options: Options, fusion: Fusion
+) -> Job:
+    shots = load()
     photograph = decode_photograph(query, runtime.settings.max_image_pixels)
-    return runtime.engine.prepare(shots.ready, photograph, fusion)
+    task = runtime.engine.prepare(shots.ready, photograph, fusion)
+    return Job(task, [shots], partial(_render, runtime, query, options))
 
 
-def _render(runtime: Runtime, segmentation: Segmentation, query: Part, options: Options) -> Answer:
+def _render(runtime: Runtime, query: Part, options: Options, segmentation: Segmentation) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
     finding = find_object(runtime.engine.restore(segmentation), options)
