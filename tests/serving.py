@@ -3,9 +3,27 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+
+from service.app import create_app
+from service.engine import Engine
+from service.settings import read_settings
+
+
+@contextmanager
+def served_checkpoint(checkpoint: Path, folder: Path) -> Iterator[str]:
+    """Serve a checkpoint on the CPU with a database of its own in ``folder``; gives its URL."""
+    settings = read_settings(
+        checkpoint=checkpoint,
+        device="cpu",
+        precision="float32",
+        database_url=f"sqlite:///{folder}/sgone.sqlite3",
+    )
+    with served(create_app(settings, Engine.load(settings))) as url:
+        yield url
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from pycocotools import mask as coco
 
 from pictures import encode, grey_mask, object_mask, photograph
 from service import client as client_module
-from service.app import create_app
 from service.client import (
     AsyncSegmentationClient,
     ProblemError,
@@ -30,9 +29,7 @@ from service.client import (
     UnexpectedReplyError,
     decode_rle,
 )
-from service.engine import Engine
-from service.settings import read_settings
-from serving import served
+from serving import served_checkpoint
 
 QUERY = photograph(37, 51, seed=1)
 SUPPORTS = [(photograph(), object_mask())]
@@ -41,11 +38,7 @@ SUPPORTS = [(photograph(), object_mask())]
 @pytest.fixture(scope="module")
 def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The real app over real HTTP, with a database of its own."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('database') / 'sgone.sqlite3'}"
-    settings = read_settings(
-        checkpoint=checkpoint, device="cpu", precision="float32", database_url=database
-    )
-    with served(create_app(settings, Engine.load(settings))) as url:
+    with served_checkpoint(checkpoint, tmp_path_factory.mktemp("database")) as url:
         yield url
 
 

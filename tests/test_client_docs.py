@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.app import create_app
-from service.engine import Engine
-from service.settings import read_settings
-from serving import served
+from serving import served_checkpoint
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECTIONS = dict(
@@ -27,11 +24,7 @@ SECTIONS = dict(
 @pytest.fixture(scope="module")
 def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app with a database of its own."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('database') / 'sgone.sqlite3'}"
-    settings = read_settings(
-        checkpoint=checkpoint, device="cpu", precision="float32", database_url=database
-    )
-    with served(create_app(settings, Engine.load(settings))) as url:
+    with served_checkpoint(checkpoint, tmp_path_factory.mktemp("database")) as url:
         yield url
 
 
