@@ -4,7 +4,7 @@ COPY pyproject.toml requirements.lock /requirements/
 WORKDIR /requirements
 # The lock also pins the development tools; what the service runs on, with SQLite or PostgreSQL, is
 # in pyproject.toml alone.
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['postgres'], sep='\n')" > runtime.txt
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['openvino'], *project['optional-dependencies']['postgres'], sep='\n')" > runtime.txt
 
 FROM python:3.11-slim-bookworm
 WORKDIR /app
@@ -21,6 +21,10 @@ RUN pip install --no-cache-dir --root-user-action=ignore --no-deps --no-build-is
     && python -m compileall -q model service \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone \
     && install --directory --owner 10001 --group 10001 /data
+
+# The shipped checkpoint is prepared for OpenVINO here, so that no start waits for it.
+ENV SGONE_CACHE_DIR=/app/cache
+RUN sgone prepare
 
 # Batches are spooled to TMPDIR, and Compose's /tmp lies in memory.
 ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 TMPDIR=/data \

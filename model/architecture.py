@@ -5,10 +5,12 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
-from model.backbone import BackboneName
-from model.guidance import Similarity
-
+BackboneName = Literal["vgg16", "mobilenet_v2", "mobilenet_v2_pyramid"]
+Similarity = Literal["cosine", "l2"]
 SupportMask = Literal["pooling", "image", "channels", "none"]
+
+STRIDE = 8
+"""Pixels between two neighbouring cells of the finest maps that a head compares."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

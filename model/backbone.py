@@ -2,19 +2,27 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
+import torch
 import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model.architecture import BackboneName
 from model.errors import CheckpointError
-
-STRIDE = 8
-"""Pixels between two neighbouring cells of the finest maps that a head compares."""
+from model.transforms import TransformConfig
 
 Features = tuple[Tensor, ...]
 """Feature maps of one batch from shallow to deep, each (B, C, h, w)."""
+
+
+def normalise(images: Tensor, config: TransformConfig) -> Tensor:
+    """(..., 3, H, W) uint8 RGB -> float32 as the network was trained on."""
+    if config.channel_order == "bgr":
+        images = images.flip(-3)
+    mean = torch.tensor(config.mean, device=images.device).view(3, 1, 1)
+    std = torch.tensor(config.std, device=images.device).view(3, 1, 1)
+    return (images.float() / 255 - mean) / std
 
 
 class Backbone(nn.Module):
@@ -99,7 +107,6 @@ def _dilate(block: nn.Module, dilation: int) -> None:
             layer.dilation = layer.padding = (dilation, dilation)
 
 
-BackboneName = Literal["vgg16", "mobilenet_v2", "mobilenet_v2_pyramid"]
 BACKBONES: dict[BackboneName, Callable[[], Backbone]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,

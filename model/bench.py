@@ -9,15 +9,15 @@ from model.baselines import BASELINES, BaselineName
 from model.checkpoint import Checkpoint
 from model.datasets.layouts import open_dataset
 from model.datasets.listing import SegmentationDataset
+from model.episode import Fusion
 from model.gallery import Gallery
-from model.guidance import Fusion
 from model.metrics import IoUMeter, MulticlassScores, Scores
 from model.multiclass import draw_multiclass, score_multiclass
-from model.predictor import Segmenter, choose_device, choose_precision
 from model.protocols import PROTOCOLS, ProtocolName
 from model.report import summarise
 from model.sampling import EpisodeViews
 from model.scoring import Predictor, network_predictor, score_episodes
+from model.torch_executor import TorchExecutor, choose_device, choose_precision
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,17 @@ class Bench:
         dataset, transform = photographs.dataset, checkpoint.transform
         device = choose_device(plan.device)
         precision = choose_precision(plan.precision, device)
-        segmenter = Segmenter(checkpoint.network, transform, device, precision)
+        executor = TorchExecutor(checkpoint.network, transform, device, precision)
         self.class_ids = tuple(range(len(dataset.classes))) if fold is None else dataset.fold(fold)
         self.protocol = PROTOCOLS[plan.protocol](transform)
         usable = self.protocol.usable(dataset, self.class_ids)
-        self.gallery = Gallery(segmenter, usable, self.protocol)
+        self.gallery = Gallery(executor, usable, self.protocol)
 
     def predictor(self, plan: Plan) -> Predictor:
         """The plan's baseline, or the network."""
         if plan.baseline:
             return BASELINES[plan.baseline]
-        return network_predictor(self.gallery.segmenter.network, plan.fusion)
+        return network_predictor(self.gallery.executor.network, plan.fusion)
 
     def measure(self, plan: Plan, seed: int) -> Measurement:
         """Score the plan's episodes of one seed."""
@@ -100,7 +100,7 @@ class Bench:
         self, plan: Plan, scores: Sequence[Scores] | Sequence[MulticlassScores]
     ) -> dict[str, Any]:
         """The scores of every seed, with all that they depend on."""
-        classes, segmenter = self.photographs.dataset.classes, self.gallery.segmenter
+        classes, executor = self.photographs.dataset.classes, self.gallery.executor
         tested = {classes[class_id] for class_id in self.class_ids}
         return {
             "method": plan.baseline or "SG-One",
@@ -114,13 +114,13 @@ class Bench:
             "protocol": {
                 "name": plan.protocol,
                 "rules": self.protocol.rules,
-                "side": segmenter.transform.side,
+                "side": executor.transform.side,
                 "shots": plan.shots,
                 "fusion": plan.fusion,
                 "episodes": plan.episodes,
             },
             "seeds": list(plan.seeds),
-            "device": segmenter.device.type,
-            "precision": str(segmenter.dtype).removeprefix("torch."),
+            "device": executor.torch_device.type,
+            "precision": executor.precision,
             **summarise(scores, classes),
         }

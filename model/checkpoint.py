@@ -1,4 +1,7 @@
-"""Checkpoints: safetensors with their architecture, transform and provenance in the metadata."""
+"""Checkpoints: safetensors with their architecture, transform and provenance in the metadata.
+
+Without torch: what serves a network may have no need of it.
+"""
 
 import dataclasses
 import hashlib
@@ -6,19 +9,25 @@ import json
 import os
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pydantic.dataclasses
-import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
+from model.architecture import SGOneConfig
 from model.errors import CheckpointError
-from model.network import SGOne, SGOneConfig
 from model.transforms import TransformConfig
+
+if TYPE_CHECKING:
+    from model.network import SGOne
 
 FORMAT = "sgone-checkpoint/1"
 
@@ -39,38 +48,60 @@ class Card:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint; ``sha256`` is the file's, in hexadecimal."""
+    """A verified checkpoint; ``sha256`` is the file's, in hexadecimal.
+
+    ``weights`` are as stored, by the name of torch's state dict.
+    """
 
     path: Path
-    network: SGOne
+    architecture: SGOneConfig
     transform: TransformConfig
     card: Card
     sha256: str
+    weights: Mapping[str, NDArray[np.generic]]
+
+    @cached_property
+    def network(self) -> "SGOne":
+        """The network with these weights in float32; CheckpointError where they do not fit it."""
+        import torch  # only those who want a network of torch's wait for torch
+
+        from model.network import SGOne
+
+        network = SGOne(self.architecture)
+        tensors = {name: torch.from_numpy(array) for name, array in self.weights.items()}
+        try:
+            network.load_state_dict(tensors, strict=True)
+        except RuntimeError as error:
+            raise _does_not_fit(self.path, error) from error
+        return network
 
 
 def save_checkpoint(
     path: Path,
-    network: SGOne,
+    network: "SGOne",
     transform: TransformConfig,
     card: Card,
-    dtype: torch.dtype = torch.float16,
+    precision: Literal["float16", "float32"] = "float16",
 ) -> str:
     """Write the file in one step (a kill leaves the old one) and return its sha256.
 
-    Floating-point tensors are stored as ``dtype``; loading gives float32.
+    Floating-point tensors are stored in ``precision``; loading gives float32.
     """
-    tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in network.state_dict().items()
+    weights = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
+    weights = {
+        name: np.ascontiguousarray(
+            array, precision if np.issubdtype(array.dtype, np.floating) else None
+        ).reshape(array.shape)
+        for name, array in weights.items()
     }
     metadata = {
         "format": FORMAT,
         "architecture": json.dumps(dataclasses.asdict(network.config)),
         "transform": json.dumps(dataclasses.asdict(transform)),
         "card": json.dumps(dataclasses.asdict(card)),
-        "content": _digest(tensors),
+        "content": _digest(weights),
     }
-    content = save(tensors, metadata)
+    content = save(weights, metadata)
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
 
@@ -85,17 +116,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint {path} does not exist; name one with --checkpoint or SGONE_CHECKPOINT"
         )
-    metadata, tensors = _read(path)
+    metadata, weights = _read(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is a safetensors file but no {FORMAT}; make one with sgone train or convert"
         )
-    if metadata.get("content") != _digest(tensors):
+    if metadata.get("content") != _digest(weights):
         raise CheckpointError(f"{path} was changed after it was written; fetch it again")
     sha256 = _file_sha256(path)
     _check_manifest(path, sha256)
-    network, transform, card = _build(path, metadata, tensors)
-    return Checkpoint(path, network, transform, card, sha256)
+    try:
+        architecture = TypeAdapter(SGOneConfig).validate_json(metadata["architecture"])
+        transform = TypeAdapter(TransformConfig).validate_json(metadata["transform"])
+        card = TypeAdapter(Card).validate_json(metadata["card"])
+    except (KeyError, ValueError) as error:
+        raise _does_not_fit(path, error) from error
+    return Checkpoint(path, architecture, transform, card, sha256, weights)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -113,11 +149,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     Path(file.name).replace(path)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[np.generic]]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return file.metadata() or {}, tensors
+        with safe_open(path, framework="np") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, weights
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}); it may be truncated or of "
@@ -125,29 +161,20 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         ) from error
 
 
-def _build(
-    path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]
-) -> tuple[SGOne, TransformConfig, Card]:
-    try:
-        network = SGOne(TypeAdapter(SGOneConfig).validate_json(metadata["architecture"]))
-        transform = TypeAdapter(TransformConfig).validate_json(metadata["transform"])
-        card = TypeAdapter(Card).validate_json(metadata["card"])
-        network.load_state_dict(tensors, strict=True)
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(
-            f"{path} does not fit this version of the network ({reason}); convert or train it again"
-        ) from error
-    return network, transform, card
+def _does_not_fit(path: Path, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split())[:300]
+    return CheckpointError(
+        f"{path} does not fit this version of the network ({reason}); convert or train it again"
+    )
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """sha256 over names, dtypes, shapes and bytes, in the order of names."""
+def _digest(weights: Mapping[str, NDArray[np.generic]]) -> str:
+    """sha256 over names, types, shapes and bytes, in the order of names; types as torch's."""
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    for name in sorted(weights):
+        array = weights[name]
+        digest.update(f"{name} torch.{array.dtype} {array.shape};".encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 

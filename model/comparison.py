@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -111,8 +112,8 @@ def directions(features: Tensor) -> Tensor:
 
 
 def first_guess(attentions: Sequence[Tensor]) -> Tensor:
-    """(B, 1, h, w) attention of each tap -> (B, 1, h, w): their standardised sum, finest grid."""
-    finest = max((maps.shape[-2], maps.shape[-1]) for maps in attentions)
+    """(B, 1, h, w) attention of each tap, finest first -> (B, 1, h, w): their standardised sum."""
+    finest = (attentions[0].shape[-2], attentions[0].shape[-1])
     standardised = (
         (maps - maps.mean(dim=(2, 3), keepdim=True)) / (maps.std(dim=(2, 3), keepdim=True) + 1e-6)
         for maps in attentions
@@ -127,9 +128,10 @@ def _prototypes(cells: Tensor, weights: Tensor) -> Tensor:
 
 def _surest(guess: Tensor) -> tuple[Tensor, Tensor]:
     """(B, n) guess -> the cells that are surely object, and those that are surely not."""
-    count = guess.shape[1]
-    highest = guess.topk(max(4, int(SUREST_SHARE * count)), dim=1).values[:, -1:]
-    lowest = guess.topk(int(REST_SHARE * count), dim=1, largest=False).values[:, -1:]
+    count = torch.as_tensor(guess.shape[1])  # a tensor, so that a trace follows it as well
+    surest, rest = (SUREST_SHARE * count).long().clamp(min=4), (REST_SHARE * count).long()
+    highest = guess.topk(cast(int, surest), dim=1).values[:, -1:]
+    lowest = guess.topk(cast(int, rest), dim=1, largest=False).values[:, -1:]
     return (guess >= highest).float(), (guess <= lowest).float()
 
 

@@ -49,7 +49,7 @@ def main(source: Path, output: Path) -> None:
     )
     # The authors read BGR, normalise with RGB statistics, and keep VOC's size: 500 by 375 pixels.
     transform = TransformConfig(side=433, channel_order="bgr")
-    sha256 = save_checkpoint(output, network, transform, card, torch.float32)
+    sha256 = save_checkpoint(output, network, transform, card, "float32")
     print(f"{output}: {len(NAMES)} tensors, sha256 {sha256}")
 
 

@@ -15,10 +15,10 @@ from model.checkpoint import write_atomically
 from model.configuration import read_toml
 from model.curriculum import Curriculum
 from model.judge import Judge, Verdict, report
-from model.predictor import choose_device
 from model.resume import Progress, load_progress, save_progress
 from model.student import Imitation, Student, class_divergence
 from model.teacher import Teacher
+from model.torch_executor import choose_device
 from model.views import Photographs, Views, hold_out, random_views, read_photographs
 
 CALIBRATION_BATCHES = 8

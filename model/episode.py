@@ -1,6 +1,7 @@
 """What a few-shot task is made of: photographs, object masks, and supports that hold both."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ Photograph = NDArray[np.uint8]
 """(H, W, 3) RGB in 0..255."""
 ObjectMask = NDArray[np.bool_]
 """(H, W), true on the object."""
+
+Fusion = Literal["average", "union"]
+"""K shots: what the network keeps of them is averaged, or their masks are united (section 3.4)."""
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 VOID = 255
 """The label of pixels that the annotators left open; ignored by losses and metrics."""

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.backbone import Features
+from model.augmentation import object_weights
+from model.backbone import Features, normalise
 from model.sampling import EpisodeViews, View, ViewLoader
 from model.siamese import SiameseBackbone
-from model.transforms import TransformConfig, normalise, object_weights
+from model.transforms import TransformConfig
 
 
 class FeatureBatch(NamedTuple):

@@ -9,9 +9,9 @@ from torch import Tensor
 from model.backbone import Features
 from model.datasets.listing import SegmentationDataset
 from model.heads import Encoding
-from model.predictor import Segmenter
 from model.protocols import Prepared, Protocol
 from model.sampling import View
+from model.torch_executor import TorchExecutor
 
 Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
 
@@ -41,12 +41,12 @@ class Gallery:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        executor: TorchExecutor,
         dataset: SegmentationDataset,
         protocol: Protocol,
         capacity_bytes: int = 8 << 30,
     ) -> None:
-        self.segmenter, self.dataset, self.protocol = segmenter, dataset, protocol
+        self.executor, self.dataset, self.protocol = executor, dataset, protocol
         self.free_bytes = capacity_bytes
         self._kept: dict[Hashable, Any] = {}
 
@@ -72,16 +72,17 @@ class Gallery:
 
     @torch.inference_mode()
     def _see(self, pixels: Tensor) -> Features:
-        features: Features = self.segmenter.network.backbone(self.segmenter.network_input(pixels))
+        executor = self.executor
+        features: Features = executor.network.backbone(executor.network_input(pixels[None]))
         return features
 
     @torch.inference_mode()
     def _encode(self, features: Features, prepared: Prepared) -> Encoding:
-        network = self.segmenter.network
-        masks = prepared.support_mask.to(self.segmenter.device)[None]
+        network = self.executor.network
+        masks = prepared.support_mask.to(self.executor.torch_device)[None]
         if network.backbone.reads_apart:
             features = network.backbone.read_supports(
-                self.segmenter.network_input(prepared.pixels), masks
+                self.executor.network_input(prepared.pixels[None]), masks
             )
         return network.encode_features(features, masks[None])
 

@@ -1,14 +1,12 @@
 """The similarity guidance of SG-One (section 3.2): pooling, fusion, comparison."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Fusion = Literal["average", "union"]
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+from model.architecture import Similarity
 
 
 def masked_average_pooling(
@@ -63,7 +61,6 @@ def distance_map(features: Tensor, prototypes: Tensor) -> Tensor:
     return -distances.view(*distances.shape[:2], *features.shape[-2:])
 
 
-Similarity = Literal["cosine", "l2"]
 SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
     "cosine": guidance_map,
     "l2": distance_map,

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from model.architecture import SGOneConfig
 from model.backbone import Backbone, Features
-from model.guidance import Fusion, union
+from model.episode import Fusion
+from model.guidance import union
 from model.heads import Encoding, GuidanceBranch, GuidanceHead, SimilarityHead
 from model.matching import MatchingHead
 from model.siamese import SiameseBackbone

@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.backbone import normalise
 from model.episode import VOID
 from model.features import FeatureBatch
 from model.network import SGOne
 from model.recipe import Optimiser
 from model.sampling import EpisodeBatch
-from model.transforms import TransformConfig, normalise
+from model.transforms import TransformConfig
 
 
 class EpisodeLoss(nn.Module):

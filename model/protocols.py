@@ -10,17 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.augmentation import object_weights, square
 from model.datasets.listing import SegmentationDataset
 from model.episode import Photograph
 from model.sampling import EpisodeSampler, EpisodeViews
-from model.transforms import (
-    TransformConfig,
-    network_size,
-    object_weights,
-    resize_image,
-    resize_mask,
-    square,
-)
+from model.transforms import TransformConfig, network_size, resize_image, resize_mask
 
 
 class Prepared(NamedTuple):
@@ -117,8 +111,8 @@ class Oslsm:
         size = network_size(height, width, self.transform.side, self.transform.stride)
         mask = label == 1
         return Prepared(
-            resize_image(photograph, size),
-            resize_mask(mask, size),
+            torch.from_numpy(resize_image(photograph, size)),
+            torch.from_numpy(resize_mask(mask, size)),
             torch.from_numpy(mask.astype(np.uint8)),
         )
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from model.augmentation import TrainingTransform, object_weights, square
 from model.datasets.listing import SegmentationDataset
 from model.errors import DatasetError
-from model.transforms import TrainingTransform, object_weights, square
 
 Balance = Literal["class", "sample"]
 """Whether classes are drawn evenly, or as often as their images come."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from model.episode import Fusion
 from model.gallery import EncodedQuery, EncodedSupport, Gallery
-from model.guidance import Fusion
 from model.heads import stack_shots
 from model.metrics import IoUMeter
 from model.network import SGOne
@@ -53,4 +53,4 @@ def predict_probability(
     encoded = gallery.query(query)
     height, width = encoded.truth.shape
     logits = predict(encoded, [gallery.support(support) for support in supports])
-    return torch.from_numpy(restore(logits, (height, width)))
+    return torch.from_numpy(restore(logits.numpy(), (height, width)))

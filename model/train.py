@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from model.augmentation import TrainingTransform
 from model.backbone import load_imagenet_weights
 from model.checkpoint import Card, save_checkpoint
 from model.features import FeatureBatch, FeatureStore
@@ -23,7 +24,6 @@ from model.metrics import Scores
 from model.network import SGOne
 from model.objective import EpisodeLoss, build_optimiser, learning_rate
 from model.plots import GridRow, draw_curves, draw_grid
-from model.predictor import choose_device
 from model.recipe import Recipe, read_recipe, split
 from model.resume import Progress, load_progress, save_progress
 from model.sampling import (
@@ -34,7 +34,7 @@ from model.sampling import (
     ViewLoader,
     collate,
 )
-from model.transforms import TrainingTransform
+from model.torch_executor import choose_device
 from model.validation import predict_masks, score_episodes
 
 VALIDATION_SEED = 1

@@ -1,20 +1,22 @@
-"""Pixels to network input and back: the inference transform, and the training augmentation."""
+"""A photograph to the network's size, and its logits back: the same in training and serving."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
-from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
-from model.backbone import STRIDE
+from model.architecture import STRIDE
 from model.episode import ObjectMask, Photograph
+
+Pixels = NDArray[np.uint8]
+"""(3, h, w) RGB in 0..255."""
+Logits = NDArray[np.float32]
+"""(2, h, w); channel 1 is the object's."""
 
 OBJECT_THRESHOLD = 0.5
 """Probability above which a pixel is the object's: there its logit is the larger of the two."""
@@ -58,76 +60,63 @@ def network_size(height: int, width: int, side: int, stride: int = STRIDE) -> tu
     return fit(height), fit(width)
 
 
-def resize_image(image: Photograph, size: tuple[int, int]) -> Tensor:
-    """(H, W, 3) uint8 -> (3, h, w) uint8, antialiased."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    resized: Tensor = v2.functional.resize(pixels, list(size), antialias=True)
-    return resized
+def resize_image(image: Photograph, size: tuple[int, int]) -> Pixels:
+    """(H, W, 3) uint8 -> (3, h, w) uint8, bilinear, antialiased."""
+    return np.ascontiguousarray(_resize(Image.fromarray(image), size).transpose(2, 0, 1))
 
 
-def resize_mask(mask: ObjectMask, size: tuple[int, int]) -> Tensor:
+def resize_mask(mask: ObjectMask, size: tuple[int, int]) -> NDArray[np.float32]:
     """(H, W) bool -> (h, w) float32, the object's share of each pixel; never all zero.
 
     Antialiasing gives every source pixel some weight, so a one-pixel object survives shrinking.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(mask)).float()
-    resized: Tensor = v2.functional.resize(pixels[None], list(size), antialias=True)
-    return resized[0].clamp_(0, 1)
+    shares = _resize(Image.fromarray(mask.astype(np.float32)), size)
+    return np.asarray(shares.clip(0, 1), np.float32)
 
 
-def normalise(images: Tensor, config: TransformConfig) -> Tensor:
-    """(..., 3, H, W) uint8 RGB -> float32 as the network was trained on."""
-    if config.channel_order == "bgr":
-        images = images.flip(-3)
-    mean = torch.tensor(config.mean, device=images.device).view(3, 1, 1)
-    std = torch.tensor(config.std, device=images.device).view(3, 1, 1)
-    return (images.float() / 255 - mean) / std
+def _resize(image: Image.Image, size: tuple[int, int]) -> NDArray[Any]:
+    """Pillow widens the filter where it shrinks: antialiasing."""
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def restore(logits: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+def enlarge(logits: Logits, size: tuple[int, int], align_corners: bool) -> Logits:
+    """(..., h, w) -> (..., H, W), bilinear, as torch's ``interpolate`` does.
+
+    Along one axis a bilinear resize is a product with a matrix.
+    """
+    rows = _resize_matrix(logits.shape[-2], size[0], align_corners)
+    columns = _resize_matrix(logits.shape[-1], size[1], align_corners)
+    return np.asarray(rows @ logits @ columns.T, np.float32)
+
+
+def _resize_matrix(cells: int, pixels: int, align_corners: bool) -> NDArray[np.float32]:
+    """(pixels, cells); each row weighs the two cells around a pixel's centre."""
+    if align_corners:
+        centres = np.linspace(0, cells - 1, pixels)
+    else:
+        centres = (np.arange(pixels) + 0.5) * cells / pixels - 0.5
+    distances = np.abs(centres.clip(0, cells - 1)[:, None] - np.arange(cells))
+    return (1 - distances).clip(0).astype(np.float32)
+
+
+def unite(logits: NDArray[np.float32]) -> Logits:
+    """(K, 2, h, w) logits of K shots -> (2, h, w): the shot surest of the object, per pixel.
+
+    Its mask is exactly the union of the K masks (SG-One section 3.4).
+    """
+    surest = (logits[:, 1] - logits[:, 0]).argmax(axis=0)
+    united: Logits = np.take_along_axis(logits, surest[None, None], axis=0)[0]
+    return united
+
+
+def restore(logits: Logits, size: tuple[int, int]) -> NDArray[np.float32]:
     """(2, h, w) logits -> (H, W) probability of the object at the photograph's own size.
 
     The logits are interpolated, not the mask: edges stay smooth at any enlargement.
     """
-    margin = (logits[1] - logits[0])[None, None]
-    margin = F.interpolate(margin, size=size, mode="bilinear", align_corners=False)
-    return margin[0, 0].sigmoid_().numpy()
-
-
-class TrainingTransform:
-    """One random draw for image and label together: crop, flip, colour, to ``side`` × ``side``.
-
-    A crop that loses the object (fewer than ``min_object_pixels``) gives way to the whole image.
-    """
-
-    def __init__(self, side: int, min_object_pixels: int = 64, min_scale: float = 0.4) -> None:
-        self.min_object_pixels = min_object_pixels
-        self.whole = v2.Compose([v2.Resize((side, side)), v2.RandomHorizontalFlip()])
-        self.crop = v2.Compose(
-            [
-                v2.RandomResizedCrop(side, scale=(min_scale, 1.0), ratio=(0.75, 4 / 3)),
-                v2.RandomHorizontalFlip(),
-                v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
-            ]
-        )
-
-    def __call__(self, image: Photograph, label: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """(H, W, 3) uint8, (H, W) in {0, 1, VOID} -> (3, side, side) uint8, (side, side) uint8."""
-        pixels = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
-        target = tv_tensors.Mask(torch.from_numpy(label))
-        cropped, cropped_target = self.crop(pixels, target)
-        if int((cropped_target == 1).sum()) < self.min_object_pixels:
-            cropped, cropped_target = self.whole(pixels, target)
-        return cropped.as_subclass(Tensor), cropped_target.as_subclass(Tensor)
-
-
-def square(image: Photograph, label: NDArray[np.uint8], side: int) -> tuple[Tensor, Tensor]:
-    """HSNet's evaluation transform: (3, side, side) uint8, nearest-resized label."""
-    target = torch.from_numpy(label)[None]
-    resized = v2.functional.resize(target, [side, side], v2.InterpolationMode.NEAREST_EXACT)
-    return resize_image(image, (side, side)), resized[0]
-
-
-def object_weights(label: Tensor) -> Tensor:
-    """(..., H, W) labels in {0, 1, VOID} -> float32 support mask; void does not count as object."""
-    return (label == 1).float()
+    margin = cv2.resize(logits[0] - logits[1], size[::-1], interpolation=cv2.INTER_LINEAR)
+    # The sigmoid in place, as the array may be large; the bound keeps the exponential finite.
+    probability = np.asarray(np.minimum(margin, 80), np.float32)
+    np.exp(probability, out=probability)
+    probability += 1
+    return np.reciprocal(probability, out=probability)

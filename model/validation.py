@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from model.episode import Fusion
 from model.features import FeatureBatch, FeatureStore
-from model.guidance import Fusion
 from model.metrics import IoUMeter, Scores
 from model.network import SGOne
 from model.sampling import EpisodeViews

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from model.backbone import normalise
 from model.datasets.listing import open_image
 from model.errors import DatasetError
-from model.transforms import TransformConfig, normalise
+from model.transforms import TransformConfig
 
 STORED_SIDE = 160
 """Pixels of a side in memory: 77 kB a photograph."""

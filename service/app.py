@@ -95,13 +95,15 @@ async def _warm_up(engine: Engine, scheduler: Scheduler[Task, Segmentation]) -> 
 
 def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
     telemetry.queue_depth.set_function(lambda: runtime.scheduler.waiting)
-    telemetry.device_memory.set_function(runtime.engine.device_memory_bytes)
+    telemetry.prototype_cache.set_function(lambda: runtime.engine.prototypes.held_bytes)
+    telemetry.device_memory.set_function(runtime.engine.executor.memory_bytes)
     description = operations.describe_instance(runtime)
     telemetry.build.info(
         {
             "version": description.version,
             "model": description.model,
             "checkpoint_sha256": description.checkpoint_sha256,
+            "executor": description.executor,
             "device": description.device,
             "precision": description.precision,
         }

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from model.guidance import Fusion
+from model.episode import Fusion
 from service.answer import Answer, answer, describe_segmentation, find_object
 from service.codec import decode_photograph
 from service.engine import Segmentation, Shot, Task

@@ -11,7 +11,7 @@ from service.flags import OneSentence, SettingsCommand
 
 if TYPE_CHECKING:
     from model.baselines import BaselineName
-    from model.guidance import Fusion
+    from model.episode import Fusion
     from model.protocols import ProtocolName
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -236,14 +236,25 @@ def info(**flags: Any) -> None:
     facts = {
         "checkpoint": engine.checkpoint.path,
         "sha256": engine.checkpoint.sha256,
-        "architecture": engine.checkpoint.network.config,
+        "architecture": engine.checkpoint.architecture,
         "transform": engine.checkpoint.transform,
         **vars(engine.checkpoint.card),
-        "device": engine.device,
-        "precision": engine.precision,
+        "executor": engine.executor.name,
+        "device": engine.executor.device,
+        "precision": engine.executor.precision,
     }
     for name, value in facts.items():
         click.echo(f"{name}: {value}")
+
+
+@main.command(cls=SettingsCommand)
+def prepare(**flags: str | None) -> None:
+    """Load the checkpoint once, so that no later start waits for its preparation."""
+    from service.engine import Engine
+    from service.settings import read_settings
+
+    engine = Engine.load(read_settings(**flags))
+    click.echo(f"{engine.checkpoint.path.name} is ready for {engine.executor.name}")
 
 
 @main.command()

@@ -2,35 +2,36 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-import torch
+import platformdirs
 from numpy.typing import NDArray
-from torch import Tensor
 
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.episode import Photograph, Support
-from model.guidance import Fusion
-from model.heads import Encoding, stack_shots
-from model.predictor import (
-    PreparedQuery,
-    PreparedSupport,
-    Segmenter,
-    choose_device,
-    choose_precision,
-)
+from model.episode import Fusion, Photograph, Support
+from model.execution import EncodedShots, Executor, Features, PreparedSupport, stack_shots
+from model.executors import Placement, open_executor
+from model.predictor import PreparedQuery, Segmenter
+from service.prototypes import PrototypeCache
 from service.settings import Settings
 
 # Height and width, in quarters of the network's side: landscape and portrait.
 WARM_UP_SHAPES = ((3, 4), (4, 3))
 
 
-Shot = PreparedSupport | Encoding
-"""One support at the network's size, or what the network keeps of it: tensors (1, 1, ...)."""
+class FreshSupport(NamedTuple):
+    """A support that the network has not seen, and the key that its encoding is kept under."""
+
+    support: PreparedSupport
+    key: bytes | None = None
+
+
+Shot = FreshSupport | EncodedShots
+"""One support at the network's size, or what the network keeps of it: arrays (1, 1, ...)."""
 
 
 class Task(NamedTuple):
@@ -47,15 +48,16 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Segmentation:
-    """(N, 2, h, w) float32 logits of N classes on the CPU, and the times taken.
+    """(N, 2, h, w) logits of N classes, and the times taken.
 
-    ``size`` is the query's own (height, width). ``encodings`` has each support's own, on the
-    device, for those who use it again.
+    ``size`` is the query's own (height, width). ``encodings`` has each support's own, for those who
+    use it again; ``computed`` of them were not at hand.
     """
 
-    logits: Tensor
+    logits: NDArray[np.float32]
     size: tuple[int, int]
-    encodings: tuple[Encoding, ...]
+    encodings: tuple[EncodedShots, ...]
+    computed: int
     encode_ms: float
     segment_ms: float
 
@@ -66,38 +68,28 @@ class Engine:
     ``prepare`` and ``restore`` are for any thread, ``run_batch`` for one at a time.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, checkpoint: Checkpoint, executor: Executor, cache_bytes: int = 0) -> None:
         self.checkpoint = checkpoint
-        self.segmenter = Segmenter(checkpoint.network, checkpoint.transform, device, dtype)
+        self.executor = executor
+        self.segmenter = Segmenter(executor)
+        self.prototypes = PrototypeCache(cache_bytes)
 
     @classmethod
     def load(cls, settings: Settings) -> "Engine":
         """Raises CheckpointError, ConfigError or DeviceError, each with one sentence."""
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
-        device = choose_device(settings.device)
-        dtype = choose_precision(settings.precision, device)
         checkpoint = load_checkpoint(settings.checkpoint)
         if settings.input_side is not None:
             transform = dataclasses.replace(checkpoint.transform, side=settings.input_side)
             checkpoint = dataclasses.replace(checkpoint, transform=transform)
-        return cls(checkpoint, device, dtype)
-
-    @property
-    def device(self) -> str:
-        """The device's name: cpu, cuda, cuda:1."""
-        return str(self.segmenter.device)
-
-    @property
-    def precision(self) -> str:
-        """The precision's name: bfloat16 or float32."""
-        return str(self.segmenter.dtype).removeprefix("torch.")
-
-    def device_memory_bytes(self) -> int:
-        """Bytes that torch holds on the GPU; 0 on CPU, where the process's own memory tells."""
-        if self.segmenter.device.type != "cuda":
-            return 0
-        return torch.cuda.memory_allocated(self.segmenter.device)
+        placement = Placement(
+            settings.cache_dir or platformdirs.user_cache_path("sg-one-service"),
+            settings.executor,
+            settings.device,
+            settings.precision,
+            settings.threads,
+        )
+        executor = open_executor(checkpoint, placement)
+        return cls(checkpoint, executor, settings.prototype_cache_bytes)
 
     def prepare(
         self,
@@ -111,11 +103,14 @@ class Engine:
         Without ``shots`` all supports show one class.
         """
         prepared = tuple(
-            self.segmenter.prepare_support(support) if isinstance(support, Support) else support
-            for support in supports
+            self.fresh(support) if isinstance(support, Support) else support for support in supports
         )
         counts = (len(prepared),) if shots is None else tuple(shots)
         return Task(prepared, self.segmenter.prepare_query(query), fusion, counts)
+
+    def fresh(self, support: Support, key: bytes | None = None) -> FreshSupport:
+        """Resize one shot; with a key, its encoding is kept for the next time."""
+        return FreshSupport(self.segmenter.prepare_support(support), key)
 
     def warm_up_tasks(self) -> Iterator[Task]:
         """Real work, so that no request pays for the first kernels and allocations."""
@@ -127,40 +122,89 @@ class Engine:
 
     def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation | Exception]:
         """One result or one exception for each task: a bad one leaves its neighbours alone."""
-        return [self._attempt(task) for task in tasks]
+        try:
+            return list(self._run(tasks))
+        except Exception as error:
+            if len(tasks) == 1:
+                return [error]
+        return [outcome for task in tasks for outcome in self.run_batch([task])]
 
     def restore(self, segmentation: Segmentation, number: int = 0) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
         return self.segmenter.restore(segmentation.logits[number], segmentation.size)
 
-    def _attempt(self, task: Task) -> Segmentation | Exception:
-        try:
-            return self._run(task)
-        except Exception as error:
-            return error
+    def _run(self, tasks: Sequence[Task]) -> Iterator[Segmentation]:
+        """All images of a batch are read together, and each support once, whoever sends it."""
+        known = self._known(tasks)
+        unknown = _unknown(tasks, known)
+        images = [shot.support.image for shot in unknown.values()]
+        images += [task.query.image for task in tasks]
+        started = time.perf_counter()
+        features = self.executor.read(images)
+        # All images have about the same number of pixels, hence the same cost.
+        read_ms = _since(started) / len(images)
+        cost_ms = {}
+        for (name, shot), read in zip(unknown.items(), features, strict=False):
+            started = time.perf_counter()
+            known[name] = self.executor.encode(shot.support, read)
+            cost_ms[name] = read_ms + _since(started)
+            if shot.key is not None:
+                self.prototypes.keep(shot.key, known[name])
+        for task, read in zip(tasks, features[len(unknown) :], strict=True):
+            names = [_name(shot) for shot in task.supports]
+            encodings = tuple(known[name] for name in names)
+            own_ms = [cost_ms.pop(name) for name in names if name in cost_ms]
+            started = time.perf_counter()
+            logits = self._compare(task, read, encodings)
+            yield Segmentation(
+                logits,
+                task.query.size,
+                encodings,
+                computed=len(own_ms),
+                encode_ms=sum(own_ms),
+                segment_ms=read_ms + _since(started),
+            )
 
-    def _run(self, task: Task) -> Segmentation:
-        started = self._now()
-        encodings = tuple(self._encode(shot) for shot in task.supports)
-        encoded = self._now()
-        rest = iter(encodings)
+    def _known(self, tasks: Sequence[Task]) -> dict[Hashable, EncodedShots]:
+        """The encodings that are at hand, sent or kept, by the names of their shots."""
+        known: dict[Hashable, EncodedShots] = {}
+        for shot in (shot for task in tasks for shot in task.supports):
+            if not isinstance(shot, FreshSupport):
+                known[_name(shot)] = shot
+            elif shot.key is not None and (kept := self.prototypes.get(shot.key)) is not None:
+                known[shot.key] = kept
+        return known
+
+    def _compare(
+        self, task: Task, query: Features, encodings: Sequence[EncodedShots]
+    ) -> NDArray[np.float32]:
+        """-> (N, 2, h, w) logits of the task's N classes."""
+        rest, size = iter(encodings), task.query.network_size
         classes = [stack_shots(islice(rest, count)) for count in task.shots]
-        logits = self.segmenter.segment_classes(task.query, classes, task.fusion)
-        return Segmentation(
-            logits,
-            task.query.size,
-            encodings,
-            encode_ms=(encoded - started) * 1e3,
-            segment_ms=(self._now() - encoded) * 1e3,
+        return np.stack(
+            [self.executor.compare(query, size, shots, task.fusion) for shots in classes]
         )
 
-    def _encode(self, shot: Shot) -> Encoding:
-        if isinstance(shot, PreparedSupport):
-            return self.segmenter.encode_support([shot])
-        return tuple(tensor.to(self.segmenter.device) for tensor in shot)
 
-    def _now(self) -> float:
-        """Seconds; on CUDA once its work is done, so that a stage's time is its own."""
-        if self.segmenter.device.type == "cuda":
-            torch.cuda.synchronize(self.segmenter.device)
-        return time.perf_counter()
+def _unknown(
+    tasks: Sequence[Task], known: Mapping[Hashable, EncodedShots]
+) -> dict[Hashable, FreshSupport]:
+    """The supports that must be encoded, each once, by the names of their shots."""
+    return {
+        _name(shot): shot
+        for task in tasks
+        for shot in task.supports
+        if isinstance(shot, FreshSupport) and _name(shot) not in known
+    }
+
+
+def _name(shot: Shot) -> Hashable:
+    """Equal for shots of one key; without a key, each is itself."""
+    if isinstance(shot, FreshSupport) and shot.key is not None:
+        return shot.key
+    return id(shot)
+
+
+def _since(started: float) -> float:
+    """Milliseconds."""
+    return (time.perf_counter() - started) * 1e3

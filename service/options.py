@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from model.episode import Fusion
+from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
 from service.errors import InvalidOptionError
 from service.negotiation import negotiate
 
@@ -39,7 +41,7 @@ def _number(text: object) -> object:
 
 
 FusionOption = Annotated[
-    Literal["average", "union"],
+    Fusion,
     Field(description="average of the supports' prototypes, or union of their masks."),
     Expected("average or union"),
 ]
@@ -58,8 +60,7 @@ class Shaping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # model.transforms.OBJECT_THRESHOLD, which this module cannot import without torch.
-    threshold: Threshold = 0.5
+    threshold: Threshold = OBJECT_THRESHOLD
     largest_component: Annotated[
         Flag, Field(description="Keep only the largest connected part (pixels touch at corners).")
     ] = False
@@ -119,8 +120,7 @@ class KShotOptions(Options):
 class MulticlassOptions(Shaping):
     """The options of ``POST /segment/multiclass``."""
 
-    # model.transforms.CLASS_THRESHOLD: most classes are looked for in vain.
-    threshold: Threshold = 0.75
+    threshold: Threshold = CLASS_THRESHOLD  # most classes are looked for in vain
     output: Annotated[
         Literal["mask", "overlay", "json"],
         Field(

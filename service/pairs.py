@@ -1,12 +1,11 @@
 """Supports in a request: pairs in its form, as many masks as images, or the id of a stored set."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from starlette.requests import Request
 
-from model.episode import Support
-from service.codec import Part, decode_support
+from service.codec import Part
 from service.errors import (
     DuplicatePartError,
     InvalidOptionError,
@@ -100,11 +99,6 @@ def check_classes(shots: Mapping[str, int], settings: Settings) -> None:
                 f"class {label!r} has {count} supports, the limit is {settings.max_shots}; "
                 "send fewer"
             )
-
-
-def decode_pairs(pairs: Iterable[tuple[Part, Part]], max_pixels: int) -> Iterator[Support]:
-    """One shot after the other, so that one full-size image is in memory at a time."""
-    return (decode_support(image, mask, max_pixels) for image, mask in pairs)
 
 
 def _label(text: str, name: str) -> str:

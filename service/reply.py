@@ -39,6 +39,8 @@ async def reply(request: Request, runtime: Runtime, prepare: Callable[[], Job]) 
     timings["queue"] = place.queue_seconds
     timings["encode"] = segmentation.encode_ms / 1e3
     timings["segment"] = segmentation.segment_ms / 1e3
+    computed = segmentation.computed
+    request.app.state.telemetry.count_supports(computed, len(segmentation.encodings) - computed)
     with timings.stage("render"):
         answer = await runtime.in_worker(partial(job.render, segmentation))
     keep = BackgroundTask(keep_shots, runtime, job.groups, segmentation.encodings)

@@ -35,6 +35,7 @@ class Info(BaseModel):
     classes_seen: Annotated[
         list[str], Field(description="Classes of the training data; others work, less surely.")
     ]
+    executor: Annotated[str, Field(description="What runs the network: openvino or torch.")]
     device: Annotated[str, Field(description="cpu, cuda or cuda:N.")]
     precision: Annotated[str, Field(description="bfloat16 or float32.")]
     input_side: Annotated[

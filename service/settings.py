@@ -33,10 +33,22 @@ class Settings(BaseSettings):
         Literal["auto", "bfloat16", "float32"],
         Field(description="auto is bfloat16 where the hardware multiplies it, else float32."),
     ] = "auto"
+    executor: Annotated[
+        Literal["auto", "openvino", "torch"],
+        Field(description="What runs the network; auto is OpenVINO on a CPU, torch on a GPU."),
+    ] = "auto"
     threads: Annotated[
         int | None,
-        Field(ge=1, le=1024, description="Threads of one forward pass; torch chooses when unset."),
+        Field(ge=1, le=1024, description="Threads of one forward pass; one a core when unset."),
     ] = None
+    cache_dir: Annotated[
+        Path | None,
+        Field(description="Folder for prepared networks; in the user's cache when unset."),
+    ] = None
+    prototype_cache_bytes: Annotated[
+        int,
+        Field(ge=0, description="Bytes of encodings of sent supports that are kept; 0 keeps none."),
+    ] = 256 * 1024 * 1024
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8000
     input_side: Annotated[

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from model.heads import Encoding
-from service.codec import Part
+from model.execution import EncodedShots
+from service.codec import Part, decode_support
 from service.engine import Shot
-from service.pairs import check_classes, decode_pairs
+from service.pairs import check_classes
+from service.prototypes import content_key
 from service.runtime import Runtime
 from service.stored import StoredSupports, keep_encodings, load_supports
 
@@ -30,8 +31,7 @@ def load_shots(
     if set_id is not None:
         stored = load_supports(runtime, set_id)
         return Shots(stored.shots, stored)
-    supports = decode_pairs(pairs, runtime.settings.max_image_pixels)
-    return Shots(tuple(map(runtime.engine.segmenter.prepare_support, supports)))
+    return Shots(tuple(_shot(runtime, image, mask) for image, mask in pairs))
 
 
 def load_classes(
@@ -57,10 +57,21 @@ def load_classes(
     return classes
 
 
-def keep_shots(runtime: Runtime, groups: Sequence[Shots], encodings: Sequence[Encoding]) -> None:
+def keep_shots(
+    runtime: Runtime, groups: Sequence[Shots], encodings: Sequence[EncodedShots]
+) -> None:
     """Store the encodings of a task of these ``groups``, in order, as far as they are of sets."""
     rest = iter(encodings)
     for shots in groups:
         own = tuple(islice(rest, len(shots.ready)))
         if shots.stored is not None:
             keep_encodings(runtime, shots.stored, own)
+
+
+def _shot(runtime: Runtime, image: Part, mask: Part) -> Shot:
+    """What the network keeps of the same bytes, or else the support at the network's size."""
+    engine, key = runtime.engine, content_key(image, mask)
+    kept = engine.prototypes.get(key)
+    if kept is not None:
+        return kept
+    return engine.fresh(decode_support(image, mask, runtime.settings.max_image_pixels), key)

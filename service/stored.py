@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from safetensors.torch import load, save
+import numpy as np
+from safetensors.numpy import load, save
 
-from model.heads import Encoding
-from model.predictor import PreparedSupport
+from model.execution import EncodedShots
 from service.codec import Part, decode_support
-from service.engine import Engine, Shot
+from service.engine import Engine, FreshSupport, Shot
 from service.errors import ServiceError
 from service.library import EncodingKey, StoredShot
 from service.runtime import Runtime
@@ -41,7 +41,7 @@ def load_supports(runtime: Runtime, set_id: str) -> StoredSupports:
 
 
 def keep_encodings(
-    runtime: Runtime, supports: StoredSupports, encodings: Sequence[Encoding]
+    runtime: Runtime, supports: StoredSupports, encodings: Sequence[EncodedShots]
 ) -> None:
     """Store those of a Segmentation's ``encodings`` that the library did not have.
 
@@ -52,7 +52,7 @@ def keep_encodings(
         for pair_id, shot, encoding in zip(
             supports.pair_ids, supports.shots, encodings, strict=True
         )
-        if isinstance(shot, PreparedSupport)
+        if isinstance(shot, FreshSupport)
     }
     if not fresh:
         return
@@ -65,18 +65,18 @@ def keep_encodings(
 def encoding_key(engine: Engine) -> EncodingKey:
     """Encodings of one key are the same numbers, devices' rounding aside."""
     side = engine.segmenter.transform.side
-    return EncodingKey(engine.checkpoint.sha256, engine.precision, side)
+    return EncodingKey(engine.checkpoint.sha256, engine.executor.precision, side)
 
 
-def pack(encoding: Encoding) -> bytes:
-    """An encoding as safetensors, its tensors named by their place."""
-    return save({str(place): tensor.cpu().contiguous() for place, tensor in enumerate(encoding)})
+def pack(shots: EncodedShots) -> bytes:
+    """An encoding as safetensors, its arrays named by their place."""
+    return save({str(place): np.ascontiguousarray(array) for place, array in enumerate(shots)})
 
 
-def unpack(content: bytes) -> Encoding:
-    """What ``pack`` was given, on the CPU."""
-    tensors = load(content)
-    return tuple(tensors[str(place)] for place in range(len(tensors)))
+def unpack(content: bytes) -> EncodedShots:
+    """What ``pack`` was given."""
+    arrays = load(content)
+    return tuple(arrays[str(place)] for place in range(len(arrays)))
 
 
 def _shot(runtime: Runtime, stored: StoredShot) -> Shot:
@@ -85,4 +85,4 @@ def _shot(runtime: Runtime, stored: StoredShot) -> Shot:
     image = Part(f"image of pair {stored.pair_id}", stored.image or b"")
     mask = Part(f"mask of pair {stored.pair_id}", stored.mask or b"")
     support = decode_support(image, mask, runtime.settings.max_image_pixels)
-    return runtime.engine.segmenter.prepare_support(support)
+    return runtime.engine.fresh(support)

@@ -74,6 +74,19 @@ class Telemetry:
         )
         for stage in STAGES:
             self.stage_seconds.labels(stage)
+        self.supports = Counter(
+            "sgone_supports",
+            "Supports of answered requests: encoded for them (computed), or at hand (kept).",
+            ("encoding",),
+            registry=self.registry,
+        )
+        for encoding in ("computed", "kept"):
+            self.supports.labels(encoding)
+        self.prototype_cache = Gauge(
+            "sgone_prototype_cache_bytes",
+            "Encodings of sent supports that are kept in memory.",
+            registry=self.registry,
+        )
         self.queue_depth = Gauge(
             "sgone_queue_depth", "Requests that wait for the network.", registry=self.registry
         )
@@ -83,6 +96,11 @@ class Telemetry:
             registry=self.registry,
         )
         self.build = Info("sgone", "What this instance runs.", registry=self.registry)
+
+    def count_supports(self, computed: int, kept: int) -> None:
+        """Those of one request."""
+        self.supports.labels("computed").inc(computed)
+        self.supports.labels("kept").inc(kept)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""

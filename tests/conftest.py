@@ -26,12 +26,13 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_database_in_the_working_directory(
+def _nothing_outside_temporary_folders(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
-    """Where a test names no database, servers in other processes included."""
+    """Where a test names no database or cache, servers in other processes included."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SGONE_DATABASE_URL", sqlite_url(tmp_path_factory.mktemp("database")))
+        patch.setenv("SGONE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
@@ -47,7 +48,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     card = Card("tiny", ("cat", "dog"), "noise", 0, {}, "2026-01-01", "none", "")
     network = build_decisive_network()
-    save_checkpoint(path, network, TransformConfig(SIDE), card, torch.float32)
+    save_checkpoint(path, network, TransformConfig(SIDE), card, "float32")
     return path
 
 
@@ -58,14 +59,23 @@ def settings(checkpoint: Path, tmp_path: Path) -> Settings:
         checkpoint=checkpoint,
         device="cpu",
         precision="float32",
+        executor="torch",
         database_url=sqlite_url(tmp_path),
     )
 
 
 @pytest.fixture(scope="session")
 def engine(checkpoint: Path) -> Engine:
-    """The tiny checkpoint, loaded once."""
-    return Engine.load(read_settings(checkpoint=checkpoint, device="cpu", precision="float32"))
+    """The tiny checkpoint, loaded once; it keeps nothing from one test to another."""
+    return Engine.load(
+        read_settings(
+            checkpoint=checkpoint,
+            device="cpu",
+            precision="float32",
+            executor="torch",
+            prototype_cache_bytes=0,
+        )
+    )
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from torch import nn
 from model.episode import Support
 from model.network import SGOne, SGOneConfig
 from model.predictor import Segmenter
+from model.torch_executor import TorchExecutor
 from model.transforms import TransformConfig
 from pictures import object_mask, photograph
 
@@ -42,7 +43,9 @@ def build_decisive_network() -> SGOne:
     network = build_tiny_network()
     transform = TransformConfig(SIDE)
     support = Support(photograph(), object_mask())
-    probability = Segmenter(network, transform).predict([support], photograph(37, 51, seed=1))
+    probability = Segmenter(TorchExecutor(network, transform)).predict(
+        [support], photograph(37, 51, seed=1)
+    )
     margin = np.median(np.log(probability / (1 - probability)))
     with torch.no_grad():
         network.head.classify.bias[1] -= float(margin)

@@ -245,7 +245,7 @@ def test_an_ablation_is_the_same_after_its_checkpoint_is_loaded(name, tmp_path):
     network = build(**ABLATIONS[name])
     card = Card(name, (), "noise", 0, {}, "2026-01-01", "none", "")
     path = tmp_path / "ablation.safetensors"
-    save_checkpoint(path, network, TransformConfig(), card, torch.float32)
+    save_checkpoint(path, network, TransformConfig(), card, "float32")
     loaded = load_checkpoint(path).network.eval()
     assert loaded.config == network.config
     assert torch.equal(loaded(*episode()), network(*episode()))

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import model
 import service
 
@@ -23,8 +25,15 @@ def test_imports_go_down_only():
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-def test_importing_the_network_touches_neither_device_nor_files():
-    code = "import sys, model.network, model.predictor; print('fastapi' in sys.modules)"
+@pytest.mark.parametrize(
+    ("imported", "absent"),
+    [
+        ("model.network, model.train", "fastapi"),
+        ("service.app, model.openvino_executor", "torch"),
+    ],
+)
+def test_importing_brings_nothing_that_is_not_needed(imported, absent):
+    code = f"import sys, {imported}; print({absent!r} in sys.modules)"
     finished = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

@@ -133,7 +133,7 @@ def test_a_bad_query_is_an_error_in_its_place_and_the_rest_go_on(client: TestCli
 
 def test_supports_are_encoded_once(client: TestClient, engine: Engine) -> None:
     read: list[Any] = []
-    handle = engine.segmenter.network.backbone.register_forward_hook(lambda *_: read.append(_))
+    handle = engine.executor.network.backbone.register_forward_hook(lambda *_: read.append(_))
     try:
         ask(client, BROKEN, query(1), query(2), query(3))
     finally:

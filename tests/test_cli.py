@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from model.guidance import FUSIONS
+from model.episode import FUSIONS
 from pictures import encode, object_mask, photograph
 from service.cli import main
 from service.engine import Engine

@@ -9,9 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from model.episode import Support
 from model.errors import CheckpointError, DeviceError
-from model.predictor import PreparedSupport
 from pictures import object_mask, photograph
-from service.engine import Engine, Segmentation, Task
+from service.engine import Engine, FreshSupport, Segmentation, Task
 from service.settings import read_settings
 
 QUERY = photograph(37, 51, seed=1)
@@ -45,7 +44,7 @@ def test_results_come_in_the_order_of_their_tasks(engine: Engine) -> None:
 
 def test_a_task_that_fails_leaves_its_neighbours_alone(engine: Engine) -> None:
     good = engine.prepare([support()], QUERY, "average")
-    bad = good._replace(query=good.query._replace(image=torch.zeros(5, 65, 65, dtype=torch.uint8)))
+    bad = good._replace(query=good.query._replace(image=np.zeros((5, 65, 65), np.uint8)))
     before, error, after = engine.run_batch([good, bad, good])
     assert isinstance(error, RuntimeError)
     assert isinstance(before, Segmentation)
@@ -70,7 +69,7 @@ def test_encoded_supports_mix_with_others_in_order(engine: Engine) -> None:
     fresh = result(engine, engine.prepare(supports, QUERY, "average"))
     mixed = [supports[0], fresh.encodings[1], supports[2]]
     task = engine.prepare(mixed, QUERY, "average")
-    assert [isinstance(shot, PreparedSupport) for shot in task.supports] == [True, False, True]
+    assert [isinstance(shot, FreshSupport) for shot in task.supports] == [True, False, True]
     again = result(engine, task)
     assert_array_equal(again.logits, fresh.logits)
     for before, after in zip(fresh.encodings, again.encodings, strict=True):
@@ -103,14 +102,17 @@ def test_the_input_side_of_the_settings_replaces_the_checkpoints(checkpoint: Pat
 
 def test_the_device_and_precision_asked_for_are_used(checkpoint: Path) -> None:
     engine = Engine.load(read_settings(checkpoint=checkpoint, device="cpu", precision="bfloat16"))
-    assert (engine.device, engine.precision) == ("cpu", "bfloat16")
-    assert engine.device_memory_bytes() == 0
+    executor = engine.executor
+    assert (executor.device, executor.precision) == ("cpu", "bfloat16")
+    assert executor.memory_bytes() == 0
 
 
 def test_threads_of_the_settings_reach_torch(checkpoint: Path) -> None:
     before = torch.get_num_threads()
     try:
-        Engine.load(read_settings(checkpoint=checkpoint, device="cpu", threads=before + 1))
+        Engine.load(
+            read_settings(checkpoint=checkpoint, device="cpu", executor="torch", threads=before + 1)
+        )
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)

@@ -273,7 +273,7 @@ def test_there_are_limits_of_classes_and_of_shots_of_a_class(
 
 def test_the_query_is_read_once_for_all_classes(client: TestClient, engine: Engine) -> None:
     read: list[Any] = []
-    backbone = engine.segmenter.network.backbone
+    backbone = engine.executor.network.backbone
     handle = backbone.register_forward_hook(lambda *_: read.append(_))
     try:
         ask(client, [("cat", 5), ("dog", 6), ("bird", 7)])

@@ -88,6 +88,7 @@ def test_info_tells_what_runs(client: TestClient, settings: Settings, engine: En
         "architecture": "mobilenet_v2",
         "checkpoint_sha256": engine.checkpoint.sha256,
         "classes_seen": ["cat", "dog"],
+        "executor": "torch",
         "device": "cpu",
         "precision": "float32",
         "input_side": 65,

@@ -6,13 +6,14 @@ import torch
 
 from model.episode import Support
 from model.errors import DeviceError, EmptyMaskError, ImageShapeError, MaskSizeError
-from model.predictor import Segmenter, choose_device, choose_precision
+from model.predictor import Segmenter
+from model.torch_executor import TorchExecutor, choose_device, choose_precision
 from model.transforms import TransformConfig
 
 
 @pytest.fixture
 def segmenter(tiny_network):
-    return Segmenter(tiny_network, TransformConfig(side=65))
+    return Segmenter(TorchExecutor(tiny_network, TransformConfig(side=65)))
 
 
 def photograph(height=48, width=64, seed=0):
@@ -47,8 +48,8 @@ def test_a_segmenter_keeps_nothing_between_requests(segmenter):
 
 def test_bfloat16_agrees_with_float32(tiny_network):
     transform = TransformConfig(side=65)
-    exact = Segmenter(tiny_network, transform).predict([shot()], photograph(seed=1))
-    fast = Segmenter(tiny_network, transform, dtype=torch.bfloat16)
+    exact = Segmenter(TorchExecutor(tiny_network, transform)).predict([shot()], photograph(seed=1))
+    fast = Segmenter(TorchExecutor(tiny_network, transform, dtype=torch.bfloat16))
     assert np.abs(fast.predict([shot()], photograph(seed=1)) - exact).max() < 0.05
 
 
@@ -98,6 +99,6 @@ def test_precision_by_name_and_unknown_precision():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_cuda_agrees_with_the_cpu(tiny_network):
     transform = TransformConfig(side=65)
-    exact = Segmenter(tiny_network, transform).predict([shot()], photograph(seed=1))
-    fast = Segmenter(tiny_network, transform, torch.device("cuda"))
+    exact = Segmenter(TorchExecutor(tiny_network, transform)).predict([shot()], photograph(seed=1))
+    fast = Segmenter(TorchExecutor(tiny_network, transform, torch.device("cuda")))
     assert np.abs(fast.predict([shot()], photograph(seed=1)) - exact).max() < 1e-2

@@ -9,16 +9,16 @@ import torch
 from labelled import SIZE, oracle, write_masks, write_pairs
 from model.checkpoint import load_checkpoint
 from model.datasets.layouts import open_dataset
-from model.episode import VOID, Support
+from model.episode import FUSIONS, VOID, Support
 from model.errors import DatasetError
 from model.gallery import Gallery
-from model.guidance import FUSIONS
 from model.multiclass import class_map, draw_multiclass, score_multiclass, true_map
 from model.network import SGOne, SGOneConfig
 from model.predictor import Segmenter
 from model.protocols import Hsnet, Oslsm
 from model.sampling import View
 from model.scoring import network_predictor, predict_mask, predict_probability, score_episodes
+from model.torch_executor import TorchExecutor
 from model.transforms import TransformConfig
 from networks import SIDE, build_decisive_network, settle_statistics
 
@@ -33,15 +33,15 @@ def pairs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def segmenter(checkpoint):
     loaded = load_checkpoint(checkpoint)
-    return Segmenter(loaded.network, loaded.transform)
+    return Segmenter(TorchExecutor(loaded.network, loaded.transform))
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("shots", [1, 3])
 def test_oslsm_scores_the_very_mask_that_is_served(pairs, segmenter, shots, fusion):
     protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
-    gallery = Gallery(segmenter, dataset, protocol)
-    predict = network_predictor(segmenter.network, fusion)
+    gallery = Gallery(segmenter.executor, dataset, protocol)
+    predict = network_predictor(segmenter.executor.network, fusion)
     for episode in protocol.draw(dataset, (0, 1), shots, 4, seed=0):
         loaded = [dataset.load(view.sample, view.class_id) for view in episode.supports]
         supports = [Support(image, label == 1) for image, label in loaded]
@@ -109,11 +109,13 @@ def test_a_class_with_too_few_images_is_named(pairs):
 
 def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pairs, segmenter):
     dataset, protocol = open_dataset(pairs), Hsnet(TRANSFORM)
-    gallery = Gallery(segmenter, dataset, protocol)
+    gallery = Gallery(segmenter.executor, dataset, protocol)
     calls = []
-    hook = segmenter.network.backbone.register_forward_hook(lambda *_: calls.append(1))
+    hook = segmenter.executor.network.backbone.register_forward_hook(lambda *_: calls.append(1))
     episodes = protocol.draw(dataset, range(5), 2, 60, seed=0)
-    score_episodes(network_predictor(segmenter.network, "average"), gallery, episodes, "test")
+    score_episodes(
+        network_predictor(segmenter.executor.network, "average"), gallery, episodes, "test"
+    )
     hook.remove()
     assert len(calls) == len(dataset.samples)
 
@@ -121,9 +123,11 @@ def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pa
 def test_a_gallery_without_room_gives_the_same_scores(pairs, segmenter):
     dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
     episodes = protocol.draw(dataset, range(5), 1, 8, seed=0)
-    predict = network_predictor(segmenter.network, "average")
+    predict = network_predictor(segmenter.executor.network, "average")
     roomy, full = (
-        score_episodes(predict, Gallery(segmenter, dataset, protocol, room), episodes, "test")
+        score_episodes(
+            predict, Gallery(segmenter.executor, dataset, protocol, room), episodes, "test"
+        )
         for room in (8 << 30, 0)
     )
     assert roomy.scores() == full.scores()
@@ -152,9 +156,9 @@ def build_matching_network():
     [(build_masking_network, TRANSFORM), (build_matching_network, TransformConfig(97, stride=32))],
 )
 def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
-    segmenter, dataset = Segmenter(build(), transform), open_dataset(pairs)
-    gallery = Gallery(segmenter, dataset, Oslsm(transform))
-    predict = network_predictor(segmenter.network, "average")
+    segmenter, dataset = Segmenter(TorchExecutor(build(), transform)), open_dataset(pairs)
+    gallery = Gallery(segmenter.executor, dataset, Oslsm(transform))
+    predict = network_predictor(segmenter.executor.network, "average")
     views = [View(5, 0, 0), View(4, 0, 0)]
     loaded = [dataset.load(view.sample, view.class_id) for view in views]
     supports = [Support(image, label == 1) for image, label in loaded]
@@ -166,7 +170,7 @@ def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
 @pytest.mark.parametrize("protocol", [Hsnet(TRANSFORM), Oslsm(TRANSFORM)])
 def test_a_perfect_predictor_scores_a_hundred(pairs, segmenter, protocol):
     dataset = open_dataset(pairs)
-    gallery = Gallery(segmenter, dataset, protocol)
+    gallery = Gallery(segmenter.executor, dataset, protocol)
     episodes = protocol.draw(dataset, range(5), 1, 20, seed=0)
     scores = score_episodes(oracle, gallery, episodes, "test").scores()
     assert (scores.miou, scores.fb_iou) == (100, 100)
@@ -187,7 +191,7 @@ def test_the_truth_of_several_classes_is_one_map_with_void():
 
 def test_several_classes_are_found_in_one_query(pairs, segmenter):
     dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
-    gallery = Gallery(segmenter, dataset, protocol)
+    gallery = Gallery(segmenter.executor, dataset, protocol)
     episodes = draw_multiclass(dataset, range(5), shots=3, count=10, seed=0)
     assert [episode.queries[0].sample for episode in episodes] == list(range(10))
     scores = score_multiclass(oracle, gallery, range(5), episodes, "test").scores()

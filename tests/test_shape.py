@@ -7,10 +7,8 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from model.guidance import FUSIONS
-from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
 from service.coco import bounding_box, encode_run_lengths, trace_polygons
-from service.options import KShotOptions, MulticlassOptions, Shaping
+from service.options import Shaping
 from service.shape import clean_mask, shape_mask
 
 # Its decoder is not yet written for NumPy 2.
@@ -45,12 +43,6 @@ def test_the_object_is_where_its_probability_is_above_the_threshold() -> None:
     probability = np.array([[0.0, 0.5, 0.501, 1.0]], np.float32)
     assert_array_equal(shape_mask(probability, Shaping()), [[False, False, True, True]])
     assert_array_equal(shape_mask(probability, Shaping(threshold=0.4)), [[False, True, True, True]])
-
-
-def test_the_default_threshold_and_the_fusions_are_the_models() -> None:
-    assert Shaping().threshold == OBJECT_THRESHOLD
-    assert MulticlassOptions().threshold == CLASS_THRESHOLD
-    assert KShotOptions.model_fields["fusion"].annotation.__args__ == FUSIONS
 
 
 def test_parts_of_fewer_pixels_are_dropped() -> None:

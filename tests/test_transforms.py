@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
+from model.augmentation import TrainingTransform, square
+from model.backbone import normalise
+from model.guidance import union
 from model.transforms import (
-    TrainingTransform,
     TransformConfig,
+    enlarge,
     network_size,
-    normalise,
     resize_image,
     resize_mask,
     restore,
-    square,
+    unite,
 )
 
 
@@ -44,8 +47,8 @@ def test_mask_weights_are_the_objects_share_of_a_pixel():
     mask = np.zeros((80, 80), dtype=bool)
     mask[:, :40] = True
     weights = resize_mask(mask, (8, 8))
-    assert torch.allclose(weights[:, :3], torch.ones(8, 3))
-    assert torch.allclose(weights[:, 5:], torch.zeros(8, 3))
+    assert np.allclose(weights[:, :3], 1)
+    assert np.allclose(weights[:, 5:], 0)
 
 
 def test_normalising_gives_zero_at_the_mean_and_one_a_deviation_above():
@@ -62,8 +65,8 @@ def test_bgr_weights_get_their_channels_in_reverse():
 
 
 def test_probability_comes_back_at_the_photographs_size_with_smooth_edges():
-    logits = torch.zeros(2, 9, 9)
-    logits[1] = torch.linspace(-4, 4, 9)
+    logits = np.zeros((2, 9, 9), np.float32)
+    logits[1] = np.linspace(-4, 4, 9)
     probability = restore(logits, (90, 120))
     assert probability.shape == (90, 120)
     assert probability.dtype == np.float32
@@ -71,6 +74,29 @@ def test_probability_comes_back_at_the_photographs_size_with_smooth_edges():
     assert (steps >= 0).all()
     assert steps.max() < 0.05
     assert np.allclose(probability[:, 59:61], 0.5, atol=0.02)
+
+
+def test_a_probability_is_finite_however_sure_the_network_is():
+    logits = np.array([[[-500.0, 500.0]], [[500.0, -500.0]]], np.float32)
+    assert restore(logits, (1, 2)).tolist() == [[1.0, pytest.approx(0, abs=1e-30)]]
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(
+    ("cells", "size"), [((9, 5), (65, 33)), ((1, 41), (7, 321)), ((6, 6), (3, 6))]
+)
+def test_logits_are_enlarged_as_torch_does(cells, size, align_corners):
+    logits = np.random.default_rng(0).normal(size=(3, 2, *cells)).astype(np.float32)
+    expected = interpolate(
+        torch.from_numpy(logits), size, mode="bilinear", align_corners=align_corners
+    )
+    assert np.abs(enlarge(logits, size, align_corners) - expected.numpy()).max() < 1e-5
+
+
+def test_shots_are_united_as_torch_does():
+    logits = np.random.default_rng(0).normal(size=(3, 2, 9, 7)).astype(np.float32)
+    expected = union(torch.from_numpy(logits)[None])[0]
+    assert np.array_equal(unite(logits), expected.numpy())
 
 
 def test_image_and_label_are_augmented_together():
@@ -107,5 +133,5 @@ def test_labels_keep_their_values_when_resized():
 def test_resizing_averages_a_checkerboard_away():
     board = np.indices((128, 128)).sum(axis=0) % 2 * 255
     image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
-    small = resize_image(image, (32, 32)).float()
-    assert (small - 127.5).abs().max() < 16
+    small = resize_image(image, (32, 32)).astype(float)
+    assert np.abs(small - 127.5).max() < 16

@@ -73,11 +73,12 @@ def describe_instance(runtime: Runtime) -> Info:
     return Info(
         version=installed_version(),
         model=engine.checkpoint.card.name,
-        architecture=engine.checkpoint.network.config.backbone,
+        architecture=engine.checkpoint.architecture.backbone,
         checkpoint_sha256=engine.checkpoint.sha256,
         classes_seen=list(engine.checkpoint.card.classes),
-        device=engine.device,
-        precision=engine.precision,
+        executor=engine.executor.name,
+        device=engine.executor.device,
+        precision=engine.executor.precision,
         input_side=engine.segmenter.transform.side,
         limits=Limits(
             max_shots=settings.max_shots,

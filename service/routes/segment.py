@@ -6,7 +6,7 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from model.guidance import Fusion
+from model.episode import Fusion
 from service.answer import Answer, answer, find_object
 from service.codec import Part, decode_photograph
 from service.engine import Segmentation

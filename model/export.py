@@ -1,0 +1,60 @@
+"""A network as OpenVINO graphs of free height and width, made by torch once and kept on disk."""
+
+import hashlib
+import logging
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import openvino
+
+from model.checkpoint import Checkpoint
+
+STEPS = ("read", "encode", "compare")
+"""The graphs: an image through the backbone; a support kept; a query compared with supports."""
+_log = logging.getLogger(__name__)
+
+Graphs = dict[str, openvino.Model]
+
+
+def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
+    """The graphs of STEPS, from the ``cache`` folder or else made there.
+
+    Nothing fails for a folder that cannot be written: the graphs are then made at each start.
+    """
+    folder = cache / _key(checkpoint)
+    core = openvino.Core()
+    with suppress(RuntimeError):  # no such file, or a broken one
+        return {step: core.read_model(folder / f"{step}.xml") for step in STEPS}
+    _log.info("preparing %s for this processor; later starts need not", checkpoint.path.name)
+    from model.tracing import trace_steps  # torch takes seconds, and only this has need of it
+
+    graphs = dict(zip(STEPS, trace_steps(checkpoint), strict=True))
+    try:
+        _keep(graphs, folder)
+    except OSError as error:
+        _log.warning("the graphs of %s are not kept: %s", checkpoint.path.name, error)
+    return graphs
+
+
+def _keep(graphs: Graphs, folder: Path) -> None:
+    """Write the folder in one step; whoever comes second finds the first one's."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
+    try:
+        for step, graph in graphs.items():
+            openvino.serialize(graph, draft / f"{step}.xml")
+        draft.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _key(checkpoint: Checkpoint) -> str:
+    """Of all that decides the graphs: the weights, the code of the network, OpenVINO."""
+    digest = hashlib.sha256(f"{checkpoint.sha256} {openvino.__version__}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return f"{checkpoint.path.stem}-{digest.hexdigest()[:16]}"

@@ -1,0 +1,209 @@
+"""Every executor gives what torch gives, in float32; which one runs what."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model.architecture import SGOneConfig
+from model.checkpoint import Card, Checkpoint, load_checkpoint, save_checkpoint
+from model.episode import FUSIONS, Support
+from model.errors import DeviceError
+from model.execution import split_shots, stack_shots
+from model.executors import Placement, open_executor
+from model.export import load_graphs
+from model.network import SGOne
+from model.predictor import Segmenter
+from model.transforms import TransformConfig
+from networks import settle_statistics
+from pictures import object_mask, photograph
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SHIPPED = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
+# Of probability, between two float32 executors; measured: 2.5e-6 on the example photographs.
+TOLERANCE = 2e-5
+
+NETWORKS = {
+    "paper": SGOneConfig(backbone="vgg16", guidance_channels=16, branch_channels=8),
+    "similarity": SGOneConfig(
+        backbone="mobilenet_v2", guidance_channels=16, segmentation_branch=False, similarity="l2"
+    ),
+    "matching": SGOneConfig(
+        backbone="mobilenet_v2_pyramid",
+        head="matching",
+        branch_channels=8,
+        support_cells=5,
+        align_corners=True,
+    ),
+}
+
+
+def checkpoint_of(config: SGOneConfig, folder: Path) -> Checkpoint:
+    torch.manual_seed(0)
+    path = folder / "network.safetensors"
+    card = Card("random", (), "noise", 0, {}, "2026-01-01", "none", "")
+    network = settle_statistics(SGOne(config)).eval()
+    save_checkpoint(path, network, TransformConfig(97, stride=32), card, "float32")
+    return load_checkpoint(path)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graphs")
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def segmenters(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> list[Segmenter]:
+    """One checkpoint by OpenVINO and by torch."""
+    checkpoint = checkpoint_of(NETWORKS[request.param], tmp_path_factory.mktemp("weights"))
+    return [
+        Segmenter(open_executor(checkpoint, Placement(cache, name, "cpu", "float32")))
+        for name in ("openvino", "torch")
+    ]
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("shots", [1, 3])
+@pytest.mark.parametrize("size", [(48, 64), (200, 50), (33, 33)])
+def test_openvino_gives_what_torch_gives_at_any_size(segmenters, size, shots, fusion):
+    supports = [Support(photograph(seed=seed), object_mask()) for seed in range(shots)]
+    probabilities = [
+        segmenter.predict(supports, photograph(*size, seed=9), fusion) for segmenter in segmenters
+    ]
+    assert np.abs(probabilities[0] - probabilities[1]).max() < TOLERANCE
+    assert probabilities[0].std() > 0
+
+
+def test_a_support_encoded_by_one_executor_serves_the_other(segmenters):
+    support, query = Support(photograph(), object_mask()), photograph(seed=3)
+    logits = []
+    for encoder, other in (segmenters, segmenters[::-1]):
+        shots = encoder.encode_support([encoder.prepare_support(support)])
+        logits.append(other.segment(other.prepare_query(query), shots))
+    assert np.abs(logits[0] - logits[1]).max() < 1e-3
+
+
+@pytest.mark.slow
+def test_the_shipped_network_gives_the_same_masks_of_photographs(cache):
+    checkpoint = load_checkpoint(SHIPPED)
+    pictures = {
+        name: np.asarray(Image.open(EXAMPLES / f"{name}.jpg").convert("RGB"))
+        for name in ("astronaut", "grace_hopper", "photographer")
+    }
+    masks = {
+        name: np.asarray(Image.open(EXAMPLES / f"{name}.mask.png").convert("L")) > 127
+        for name in pictures
+    }
+    results = []
+    for name in ("openvino", "torch"):
+        segmenter = Segmenter(open_executor(checkpoint, Placement(cache, name, "cpu", "float32")))
+        results.append(
+            np.concatenate(
+                [
+                    segmenter.predict([Support(pictures[one], masks[one])], pictures[other]).ravel()
+                    for one, other in (("astronaut", "photographer"), ("grace_hopper", "astronaut"))
+                ]
+            )
+        )
+    assert np.abs(results[0] - results[1]).max() < TOLERANCE
+    assert np.mean((results[0] > 0.5) == (results[1] > 0.5)) > 0.9999
+
+
+def test_shots_are_stacked_and_split_without_a_change():
+    shots = [(np.full((1, 1, 4), number, np.float32),) for number in range(3)]
+    together = stack_shots(shots)
+    assert together[0].shape == (1, 3, 4)
+    assert [one[0].item(0) for one in split_shots(together)] == [0, 1, 2]
+
+
+def test_openvino_is_chosen_on_a_cpu_and_torch_where_it_is_asked_for(tmp_path, cache):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    names = [
+        open_executor(checkpoint, Placement(cache, name, "cpu")).name for name in ("auto", "torch")
+    ]
+    assert names == ["openvino", "torch"]
+
+
+def test_a_network_that_reads_supports_apart_is_run_by_torch(tmp_path, cache):
+    config = dataclasses.replace(NETWORKS["similarity"], support_mask="image")
+    checkpoint = checkpoint_of(config, tmp_path)
+    assert open_executor(checkpoint, Placement(cache, device="cpu")).name == "torch"
+    with pytest.raises(DeviceError, match="reads supports apart"):
+        open_executor(checkpoint, Placement(cache, "openvino", "cpu"))
+
+
+def test_without_openvino_torch_runs_it_and_the_fix_is_named(tmp_path, cache, monkeypatch):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert open_executor(checkpoint, Placement(cache, device="cpu")).name == "torch"
+    with pytest.raises(DeviceError, match="pip install"):
+        open_executor(checkpoint, Placement(cache, "openvino", "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("placement", "sentence"),
+    [
+        ({"executor": "onnx"}, "choose auto, openvino or torch"),
+        ({"executor": "openvino", "device": "cuda"}, "choose cpu, or torch"),
+        ({"device": "cpu", "precision": "int8"}, "choose auto, bfloat16 or float32"),
+    ],
+)
+def test_a_placement_that_cannot_be_is_one_sentence(tmp_path, cache, placement, sentence):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    with pytest.raises(DeviceError, match=sentence):
+        open_executor(checkpoint, Placement(cache, **placement))
+
+
+def test_graphs_are_made_once_and_found_again(tmp_path):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    load_graphs(checkpoint, tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    load_graphs(checkpoint, tmp_path / "cache")
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+
+
+def test_broken_graphs_are_made_again(tmp_path):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    load_graphs(checkpoint, tmp_path / "cache")
+    (broken,) = (tmp_path / "cache").glob("*/compare.xml")
+    broken.write_text("<net")
+    assert set(load_graphs(checkpoint, tmp_path / "cache")) == {"read", "encode", "compare"}
+    assert broken.read_text() != "<net"
+
+
+def test_other_weights_have_other_graphs(tmp_path):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    load_graphs(checkpoint, tmp_path / "cache")
+    load_graphs(dataclasses.replace(checkpoint, sha256="0" * 64), tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path, caplog):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    (tmp_path / "file").write_text("not a folder")
+    assert load_graphs(checkpoint, tmp_path / "file")
+    assert "are not kept" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_checkpoint_with_graphs_is_run_without_torch(cache):
+    placement = f"Placement(Path({str(cache)!r}), 'openvino', 'cpu')"
+    code = (
+        "import sys; from pathlib import Path; from model.checkpoint import load_checkpoint; "
+        "from model.executors import *; "
+        f"open_executor(load_checkpoint(Path({str(SHIPPED)!r})), {placement}); "
+        "print('torch' in sys.modules)"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert runs[1].stdout.strip() == "False"
