@@ -11,12 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from model.backbone import Features
 from model.errors import ConfigError
+from model.execution import Features
 from model.gallery import EncodedQuery, EncodedSupport
 from model.scoring import Predictor
+from model.transforms import Logits
 
 
 class Cells(NamedTuple):
@@ -26,7 +26,7 @@ class Cells(NamedTuple):
     is_object: NDArray[np.bool_]  # (n,)
 
 
-def nearest_neighbour(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Tensor:
+def nearest_neighbour(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Logits:
     """Each cell is what the support cell of the highest cosine is.
 
     The margin is the cosine to the nearest object cell minus that to the nearest other cell: its
@@ -39,7 +39,7 @@ def nearest_neighbour(query: EncodedQuery, supports: Sequence[EncodedSupport]) -
     return _logits(nearest_object - nearest_other, query)
 
 
-def logistic_regression(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Tensor:
+def logistic_regression(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Logits:
     """scikit-learn's LogisticRegression, balanced and else as it comes, on cells of length 1.
 
     Supports that are all object, or without any, leave nothing to separate: so is the query then.
@@ -75,7 +75,7 @@ def _support_cells(supports: Sequence[EncodedSupport]) -> Cells:
 
 def _directions(features: Features) -> NDArray[np.float32]:
     """-> (h·w, C), row by row."""
-    cells = F.normalize(features[-1][0].float().flatten(1).T, dim=1)
+    cells = F.normalize(torch.as_tensor(features[-1])[0].float().flatten(1).T, dim=1)
     directions: NDArray[np.float32] = cells.cpu().numpy()
     return directions
 
@@ -88,8 +88,9 @@ def _is_object(support: EncodedSupport) -> NDArray[np.bool_]:
     return is_object
 
 
-def _logits(margins: NDArray[np.float32], query: EncodedQuery) -> Tensor:
+def _logits(margins: NDArray[np.float32], query: EncodedQuery) -> Logits:
     """(h·w,) margins of the query's cells -> (2, H, W) logits at the size of its input."""
     grid = torch.from_numpy(margins).view(1, 1, *query.features[-1].shape[-2:])
     margin = F.interpolate(grid, size=query.size, mode="bilinear", align_corners=False)[0, 0]
-    return torch.stack([torch.zeros_like(margin), margin])
+    logits: Logits = torch.stack([torch.zeros_like(margin), margin]).numpy()
+    return logits

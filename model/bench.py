@@ -1,7 +1,7 @@
 """One checkpoint on one fold under one protocol: what every experiment on them shares."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from model.checkpoint import Checkpoint
 from model.datasets.layouts import open_dataset
 from model.datasets.listing import SegmentationDataset
 from model.episode import Fusion
+from model.executors import Placement, open_executor
 from model.gallery import Gallery
 from model.metrics import IoUMeter, MulticlassScores, Scores
 from model.multiclass import draw_multiclass, score_multiclass
@@ -17,7 +18,6 @@ from model.protocols import PROTOCOLS, ProtocolName
 from model.report import summarise
 from model.sampling import EpisodeViews
 from model.scoring import Predictor, network_predictor, score_episodes
-from model.torch_executor import TorchExecutor, choose_device, choose_precision
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class Plan:
     fusion: Fusion = "average"
     episodes: int = 1000
     baseline: BaselineName | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    placement: Placement = field(default_factory=Placement)
 
 
 class Photographs(NamedTuple):
@@ -63,9 +62,7 @@ class Bench:
     ) -> None:
         self.checkpoint, self.photographs, self.fold = checkpoint, photographs, fold
         dataset, transform = photographs.dataset, checkpoint.transform
-        device = choose_device(plan.device)
-        precision = choose_precision(plan.precision, device)
-        executor = TorchExecutor(checkpoint.network, transform, device, precision)
+        executor = open_executor(checkpoint, plan.placement)
         self.class_ids = tuple(range(len(dataset.classes))) if fold is None else dataset.fold(fold)
         self.protocol = PROTOCOLS[plan.protocol](transform)
         usable = self.protocol.usable(dataset, self.class_ids)
@@ -75,7 +72,7 @@ class Bench:
         """The plan's baseline, or the network."""
         if plan.baseline:
             return BASELINES[plan.baseline]
-        return network_predictor(self.gallery.executor.network, plan.fusion)
+        return network_predictor(self.gallery.executor, plan.fusion)
 
     def measure(self, plan: Plan, seed: int) -> Measurement:
         """Score the plan's episodes of one seed."""
@@ -120,7 +117,8 @@ class Bench:
                 "episodes": plan.episodes,
             },
             "seeds": list(plan.seeds),
-            "device": executor.torch_device.type,
+            "executor": executor.name,
+            "device": executor.device,
             "precision": executor.precision,
             **summarise(scores, classes),
         }

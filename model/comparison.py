@@ -95,7 +95,7 @@ class TapComparison:
 
     def _closest(self, chosen: Tensor) -> Tensor:
         """(B, m) bool -> (B, n, 1), the highest cosine with a chosen cell; -1 without one."""
-        beyond = (~chosen[:, None]).to(self.cosine.dtype) * -4  # to add is faster than to fill
+        beyond = (chosen[:, None].to(self.cosine.dtype) - 1) * 4  # to add is faster than to fill
         return (self.cosine + beyond).amax(dim=2, keepdim=True).clamp(min=-1)
 
     def _as_maps(self, cells: Tensor) -> Tensor:
@@ -138,6 +138,27 @@ def _surest(guess: Tensor) -> tuple[Tensor, Tensor]:
 def to_cells(features: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, h·w, C)."""
     return features.flatten(2).transpose(1, 2)
+
+
+def pool_cells(features: Tensor, side: int) -> Tensor:
+    """(B, C, h, w) -> (B, side², C), the means over a grid of ``side`` cells a side.
+
+    As torch's ``adaptive_avg_pool2d``, on which OpenVINO spent most of an encoding's time.
+    """
+    rows = _pooling_matrix(features.shape[-2], side, features)
+    columns = _pooling_matrix(features.shape[-1], side, features)
+    return to_cells(rows @ features @ columns.T)
+
+
+def _pooling_matrix(cells: int, side: int, like: Tensor) -> Tensor:
+    """(side, cells); row i is the mean of the cells from ⌊i · cells / side⌋ to
+    ⌈(i + 1) · cells / side⌉.
+    """
+    bounds, cell = torch.arange(side + 1, device=like.device) * cells, torch.arange(cells)
+    cell = cell.to(like.device)
+    first, end = bounds[:-1, None] // side, (bounds[1:, None] + side - 1) // side
+    inside = ((cell >= first) & (cell < end)).to(like.dtype)
+    return inside / inside.sum(dim=1, keepdim=True)
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:

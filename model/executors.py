@@ -1,9 +1,12 @@
 """Which executor runs a checkpoint: OpenVINO on a CPU, torch on a GPU or where asked for."""
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
+
+import platformdirs
 
 from model.checkpoint import Checkpoint
 from model.errors import DeviceError
@@ -22,11 +25,11 @@ class Placement:
     bfloat16 where the hardware multiplies it.
     """
 
-    cache: Path
     executor: ExecutorName = "auto"
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    cache: Path = field(default_factory=partial(platformdirs.user_cache_path, "sg-one-service"))
 
 
 def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:

@@ -1,25 +1,22 @@
 """The images of an evaluation behind the backbone, each computed once for all its episodes."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor
 
-from model.backbone import Features
 from model.datasets.listing import SegmentationDataset
-from model.heads import Encoding
+from model.execution import EncodedShots, Executor, Features, PreparedSupport
 from model.protocols import Prepared, Protocol
 from model.sampling import View
-from model.torch_executor import TorchExecutor
 
-Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
+Arrays = TypeVar("Arrays", bound=Sequence[Any])
 
 
 class EncodedQuery(NamedTuple):
     """A query behind the backbone, and what is counted in it."""
 
-    features: Features  # each (1, C, h, w), on the device
+    features: Features  # in the form of the executor
     size: tuple[int, int]  # (height, width) of the network's input
     truth: Tensor  # (H, W) uint8 in {0, 1, VOID}, on the CPU
 
@@ -27,13 +24,13 @@ class EncodedQuery(NamedTuple):
 class EncodedSupport(NamedTuple):
     """One shot, behind the backbone as if it were a query, and behind the network."""
 
-    features: Features  # each (1, C, h, w), on the device
+    features: Features  # in the form of the executor
     mask: Tensor  # of the network's input, float32 in [0, 1], on the CPU
-    encoding: Encoding  # each (1, 1, ...), on the device
+    encoding: EncodedShots  # each (1, 1, ...)
 
 
 class Gallery:
-    """A data set under a protocol, seen through one network.
+    """A data set under a protocol, seen through one network as it is served.
 
     What is computed is kept until ``capacity_bytes`` are full, and from then on computed each time:
     episodes are random, so no image is worth more than another.
@@ -41,7 +38,7 @@ class Gallery:
 
     def __init__(
         self,
-        executor: TorchExecutor,
+        executor: Executor,
         dataset: SegmentationDataset,
         protocol: Protocol,
         capacity_bytes: int = 8 << 30,
@@ -68,31 +65,19 @@ class Gallery:
         return self._once(view, lambda: prepare(*load(view.sample, view.class_id)))
 
     def _features(self, view: View, prepared: Prepared) -> Features:
-        return self._once(view.sample, lambda: self._see(prepared.pixels))
+        return self._once(view.sample, lambda: self.executor.read([prepared.pixels.numpy()])[0])
 
-    @torch.inference_mode()
-    def _see(self, pixels: Tensor) -> Features:
-        executor = self.executor
-        features: Features = executor.network.backbone(executor.network_input(pixels[None]))
-        return features
+    def _encode(self, features: Features, prepared: Prepared) -> EncodedShots:
+        support = PreparedSupport(prepared.pixels.numpy(), prepared.support_mask.numpy())
+        return self.executor.encode(support, features)
 
-    @torch.inference_mode()
-    def _encode(self, features: Features, prepared: Prepared) -> Encoding:
-        network = self.executor.network
-        masks = prepared.support_mask.to(self.executor.torch_device)[None]
-        if network.backbone.reads_apart:
-            features = network.backbone.read_supports(
-                self.executor.network_input(prepared.pixels[None]), masks
-            )
-        return network.encode_features(features, masks[None])
-
-    def _once(self, key: Hashable, compute: Callable[[], Tensors]) -> Tensors:
+    def _once(self, key: Hashable, compute: Callable[[], Arrays]) -> Arrays:
         """What is kept under the key, or computed, and kept where it fits."""
         if key in self._kept:
-            kept: Tensors = self._kept[key]
+            kept: Arrays = self._kept[key]
             return kept
         value = compute()
-        size = sum(tensor.nbytes for tensor in value)
+        size = sum(array.nbytes for array in value)
         if size <= self.free_bytes:
             self.free_bytes -= size
             self._kept[key] = value

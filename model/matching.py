@@ -8,7 +8,6 @@ surest cells (SSP).
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.architecture import SGOneConfig
@@ -19,8 +18,8 @@ from model.comparison import (
     TapComparison,
     directions,
     first_guess,
+    pool_cells,
     resize_maps,
-    to_cells,
 )
 from model.heads import Encoding
 
@@ -70,7 +69,7 @@ class MatchingHead(nn.Module):
         encoding = []
         for maps, side in zip(features[self.first :], self.sides, strict=True):
             for pixels in (maps, masks.flatten(0, 1)[:, None].to(maps.dtype)):
-                cells = to_cells(F.adaptive_avg_pool2d(pixels, side))
+                cells = pool_cells(pixels, side)
                 encoding.append(cells.view(*masks.shape[:2], side * side, -1))
         return tuple(encoding)
 

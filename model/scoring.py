@@ -7,24 +7,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.episode import Fusion
+from model.execution import Executor, stack_shots
 from model.gallery import EncodedQuery, EncodedSupport, Gallery
-from model.heads import stack_shots
 from model.metrics import IoUMeter
-from model.network import SGOne
 from model.sampling import EpisodeViews, View
-from model.transforms import OBJECT_THRESHOLD, restore
+from model.transforms import OBJECT_THRESHOLD, Logits, restore
 
-Predictor = Callable[[EncodedQuery, Sequence[EncodedSupport]], Tensor]
-"""A query and its K supports -> (2, h, w) float32 logits on the CPU, channel 1 the object's."""
+Predictor = Callable[[EncodedQuery, Sequence[EncodedSupport]], Logits]
+"""A query and its K supports -> (2, h, w) logits, channel 1 the object's."""
 
 
-def network_predictor(network: SGOne, fusion: Fusion) -> Predictor:
+def network_predictor(executor: Executor, fusion: Fusion) -> Predictor:
     """SG-One itself."""
 
-    @torch.inference_mode()
-    def predict(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Tensor:
-        encoding = stack_shots(support.encoding for support in supports)
-        return network.segment_features(query.features, query.size, encoding, fusion)[0].cpu()
+    def predict(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Logits:
+        shots = stack_shots(support.encoding for support in supports)
+        return executor.compare(query.features, query.size, shots, fusion)
 
     return predict
 
@@ -53,4 +51,4 @@ def predict_probability(
     encoded = gallery.query(query)
     height, width = encoded.truth.shape
     logits = predict(encoded, [gallery.support(support) for support in supports])
-    return torch.from_numpy(restore(logits.numpy(), (height, width)))
+    return torch.from_numpy(restore(logits, (height, width)))

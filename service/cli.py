@@ -21,6 +21,7 @@ ANY_PATH = click.Path(path_type=Path)
 checkpoint_option = click.option(
     "--checkpoint", type=ANY_PATH, help="Checkpoint file.  [default: the shipped one]"
 )
+executor_option = click.option("--executor", help="auto, openvino or torch.")
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N.")
 precision_option = click.option("--precision", help="auto, bfloat16 or float32.")
 fusion_option = click.option(
@@ -86,6 +87,7 @@ def serve(**flags: str | None) -> None:
 @click.option("--largest-component", is_flag=True, flag_value="true", help="Keep one part only.")
 @fusion_option
 @checkpoint_option
+@executor_option
 @device_option
 @precision_option
 def segment(
@@ -188,8 +190,9 @@ def distill(config: Path, **options: Any) -> None:
 @click.option("--table", type=ANY_PATH, help="Write the paper's Tables 2 to 4 here (Markdown).")
 @click.option("--json", "json_path", type=ANY_PATH, help="Also write the scores here.")
 @click.option("--pictures", type=ANY_PATH, help="Folder for pictures of the first seed.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--precision", default="auto", show_default=True)
+@executor_option
+@device_option
+@precision_option
 def evaluate(
     checkpoints: tuple[Path, ...],
     protocol: "ProtocolName",
@@ -199,17 +202,21 @@ def evaluate(
     seeds: tuple[int, ...],
     baseline: "BaselineName | None",
     multiclass: bool,
-    device: str,
-    precision: str,
+    executor: str | None,
+    device: str | None,
+    precision: str | None,
     **options: Any,
 ) -> None:
     """Measure mIoU and FB-IoU on a seeded list of episodes."""
     from model import evaluate
     from model.bench import Plan
+    from service.engine import placement_of
+    from service.settings import read_settings
 
+    settings = read_settings(executor=executor, device=device, precision=precision)
     shots = shots or (5 if multiclass else 1)
-    plan = Plan(seeds, protocol, shots, fusion, episodes, baseline, device, precision)
-    checkpoints = checkpoints or (_shipped_checkpoint(),)
+    plan = Plan(seeds, protocol, shots, fusion, episodes, baseline, placement_of(settings))
+    checkpoints = checkpoints or (settings.checkpoint,)
     evaluate.main(plan, checkpoints, multiclass=multiclass, **options)
 
 
@@ -225,6 +232,7 @@ def convert(source: Path, output: Path) -> None:
 
 @main.command()
 @checkpoint_option
+@executor_option
 @device_option
 @precision_option
 def info(**flags: Any) -> None:
@@ -282,9 +290,3 @@ def composites(out: Path, **options: Any) -> None:
     from model import composites
 
     composites.main(composites.Plan(**options), out)
-
-
-def _shipped_checkpoint() -> Path:
-    from service.settings import read_settings
-
-    return read_settings().checkpoint

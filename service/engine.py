@@ -8,7 +8,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint, load_checkpoint
@@ -81,14 +80,7 @@ class Engine:
         if settings.input_side is not None:
             transform = dataclasses.replace(checkpoint.transform, side=settings.input_side)
             checkpoint = dataclasses.replace(checkpoint, transform=transform)
-        placement = Placement(
-            settings.cache_dir or platformdirs.user_cache_path("sg-one-service"),
-            settings.executor,
-            settings.device,
-            settings.precision,
-            settings.threads,
-        )
-        executor = open_executor(checkpoint, placement)
+        executor = open_executor(checkpoint, placement_of(settings))
         return cls(checkpoint, executor, settings.prototype_cache_bytes)
 
     def prepare(
@@ -184,6 +176,14 @@ class Engine:
         return np.stack(
             [self.executor.compare(query, size, shots, task.fusion) for shots in classes]
         )
+
+
+def placement_of(settings: Settings) -> Placement:
+    """How the settings want a network to run."""
+    placement = Placement(settings.executor, settings.device, settings.precision, settings.threads)
+    if settings.cache_dir is None:
+        return placement
+    return dataclasses.replace(placement, cache=settings.cache_dir)
 
 
 def _unknown(

@@ -22,6 +22,7 @@ class Sources:
     support_set: str | None
     url: str | None
     checkpoint: Path | None
+    executor: str | None
     device: str | None
     precision: str | None
 
@@ -34,15 +35,20 @@ class Sources:
             raise click.UsageError("give --support and --mask, or else --support-set")
         if self.support_set and not self.url:
             raise click.UsageError("--support-set is one of a service; say which with --url")
-        if self.url and (self.checkpoint or self.device or self.precision):
+        local = (self.checkpoint, self.executor, self.device, self.precision)
+        if self.url and any(local):
             raise click.UsageError(
-                "--checkpoint, --device and --precision are for a network here; leave out --url"
+                "--checkpoint, --executor, --device and --precision are for a network here; "
+                "leave out --url"
             )
 
     def open(self, options: KShotOptions) -> AbstractContextManager[Finder]:
         """Read the supports, and load the network or reach the service; torch only without it."""
         settings = read_settings(
-            checkpoint=self.checkpoint, device=self.device, precision=self.precision
+            checkpoint=self.checkpoint,
+            executor=self.executor,
+            device=self.device,
+            precision=self.precision,
         )
         pairs = list(zip(self.supports, self.masks, strict=True))
         if self.url is None:

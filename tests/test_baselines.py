@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from model import evaluate
 from model.baselines import BASELINES, logistic_regression, nearest_neighbour
 from model.bench import Plan
+from model.executors import Placement
 from model.gallery import EncodedQuery, EncodedSupport
 from pictures import encode, object_mask, photograph
 
+ON_CPU = Placement("torch", "cpu", "float32")
 OBJECT, OTHER = torch.tensor([1.0, 0.2, 0.0]), torch.tensor([0.0, 0.3, 1.0])
 CORNER = torch.zeros(9, 9, dtype=torch.bool)
 CORNER[:4, :4] = True
@@ -102,7 +104,7 @@ def test_a_baseline_is_reported_under_its_name_on_the_networks_episodes(checkpoi
             path = tmp_path / "data" / class_name / f"{seed}.jpg"
             path.write_bytes(encode(photograph(seed=seed), "JPEG"))
             path.with_suffix(".png").write_bytes(encode(object_mask().astype(np.uint8)))
-    plan = Plan((0,), episodes=6, baseline=name, device="cpu", precision="float32")
+    plan = Plan((0,), episodes=6, baseline=name, placement=ON_CPU)
     out = tmp_path / "report.json"
     evaluate.main(plan, [checkpoint], tmp_path / "data", json_path=out)
     report = json.loads(out.read_text())

@@ -14,12 +14,15 @@ from model.bench import Bench, Plan, open_photographs
 from model.checkpoint import load_checkpoint
 from model.datasets.pascal import CLASSES
 from model.errors import CheckpointError, ConfigError
+from model.executors import Placement
 from model.report import spread
 from model.sampling import View
 from model.showcase import exemplars
 from model.tables import tables
 from pictures import photograph
 from service.cli import main
+
+ON_CPU = Placement("torch", "cpu", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def crowded(tmp_path_factory):
 
 def measure(checkpoint, root, folder, *, fold=0, name="report.json", **plan):
     """``sgone evaluate`` on the CPU -> its JSON report."""
-    options = {"seeds": (), "episodes": 12, "device": "cpu", "precision": "float32"} | plan
+    options = {"seeds": (), "episodes": 12, "placement": ON_CPU} | plan
     evaluate.main(Plan(**options), [checkpoint], root, fold=fold, json_path=folder / name)
     return json.loads((folder / name).read_text())
 
@@ -79,7 +82,7 @@ def test_the_seed_is_the_protocols_unless_one_is_named(checkpoint, pairs, tmp_pa
 
 
 def test_a_multiclass_report_has_the_background_apart(checkpoint, pairs, tmp_path, capsys):
-    plan = Plan((0,), shots=2, episodes=5, device="cpu", precision="float32")
+    plan = Plan((0,), shots=2, episodes=5, placement=ON_CPU)
     path = tmp_path / "report.json"
     evaluate.main(plan, [checkpoint], pairs, fold=0, multiclass=True, json_path=path)
     report = json.loads(path.read_text())
@@ -97,7 +100,7 @@ def table(checkpoint, crowded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     for fold in range(4):
         shutil.copy(checkpoint, folder / f"fold{fold}.safetensors")
-    plan = Plan((0, 1), episodes=2, device="cpu", precision="float32")
+    plan = Plan((0, 1), episodes=2, placement=ON_CPU)
     evaluate.main(plan, [folder / "fold{fold}.safetensors"], crowded, table=folder / "tables.md")
     return (folder / "tables.md").read_text(), json.loads((folder / "tables.json").read_text())
 
@@ -198,7 +201,7 @@ def test_the_best_the_median_and_the_worst_episode_are_shown():
 
 
 def test_pictures_of_every_class_and_of_all_of_them_are_drawn(checkpoint, pairs, tmp_path):
-    plan = Plan((0, 1), episodes=20, device="cpu", precision="float32")
+    plan = Plan((0, 1), episodes=20, placement=ON_CPU)
     evaluate.main(plan, [checkpoint], pairs, fold=0, pictures=tmp_path / "pictures")
     names = {path.stem for path in (tmp_path / "pictures").glob("*.png")}
     assert names == {*CLASSES[:5], "classes"}
@@ -209,7 +212,7 @@ def test_pictures_of_every_class_and_of_all_of_them_are_drawn(checkpoint, pairs,
 
 
 def test_a_bench_reads_features_once_for_all_shots_and_methods(checkpoint, pairs):
-    plan = Plan((0,), episodes=10, device="cpu", precision="float32")
+    plan = Plan((0,), episodes=10, placement=ON_CPU)
     bench = Bench(load_checkpoint(checkpoint), open_photographs(pairs, None), 0, plan)
     bench.measure(plan, 0)
     known = bench.gallery.query(View(0, 0, 0)).features

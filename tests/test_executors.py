@@ -64,7 +64,7 @@ def segmenters(
     """One checkpoint by OpenVINO and by torch."""
     checkpoint = checkpoint_of(NETWORKS[request.param], tmp_path_factory.mktemp("weights"))
     return [
-        Segmenter(open_executor(checkpoint, Placement(cache, name, "cpu", "float32")))
+        Segmenter(open_executor(checkpoint, Placement(name, "cpu", "float32", cache=cache)))
         for name in ("openvino", "torch")
     ]
 
@@ -103,7 +103,9 @@ def test_the_shipped_network_gives_the_same_masks_of_photographs(cache):
     }
     results = []
     for name in ("openvino", "torch"):
-        segmenter = Segmenter(open_executor(checkpoint, Placement(cache, name, "cpu", "float32")))
+        segmenter = Segmenter(
+            open_executor(checkpoint, Placement(name, "cpu", "float32", cache=cache))
+        )
         results.append(
             np.concatenate(
                 [
@@ -126,7 +128,8 @@ def test_shots_are_stacked_and_split_without_a_change():
 def test_openvino_is_chosen_on_a_cpu_and_torch_where_it_is_asked_for(tmp_path, cache):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
     names = [
-        open_executor(checkpoint, Placement(cache, name, "cpu")).name for name in ("auto", "torch")
+        open_executor(checkpoint, Placement(name, "cpu", cache=cache)).name
+        for name in ("auto", "torch")
     ]
     assert names == ["openvino", "torch"]
 
@@ -134,17 +137,17 @@ def test_openvino_is_chosen_on_a_cpu_and_torch_where_it_is_asked_for(tmp_path, c
 def test_a_network_that_reads_supports_apart_is_run_by_torch(tmp_path, cache):
     config = dataclasses.replace(NETWORKS["similarity"], support_mask="image")
     checkpoint = checkpoint_of(config, tmp_path)
-    assert open_executor(checkpoint, Placement(cache, device="cpu")).name == "torch"
+    assert open_executor(checkpoint, Placement(device="cpu", cache=cache)).name == "torch"
     with pytest.raises(DeviceError, match="reads supports apart"):
-        open_executor(checkpoint, Placement(cache, "openvino", "cpu"))
+        open_executor(checkpoint, Placement("openvino", "cpu", cache=cache))
 
 
 def test_without_openvino_torch_runs_it_and_the_fix_is_named(tmp_path, cache, monkeypatch):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert open_executor(checkpoint, Placement(cache, device="cpu")).name == "torch"
+    assert open_executor(checkpoint, Placement(device="cpu", cache=cache)).name == "torch"
     with pytest.raises(DeviceError, match="pip install"):
-        open_executor(checkpoint, Placement(cache, "openvino", "cpu"))
+        open_executor(checkpoint, Placement("openvino", "cpu", cache=cache))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_without_openvino_torch_runs_it_and_the_fix_is_named(tmp_path, cache, mo
 def test_a_placement_that_cannot_be_is_one_sentence(tmp_path, cache, placement, sentence):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
     with pytest.raises(DeviceError, match=sentence):
-        open_executor(checkpoint, Placement(cache, **placement))
+        open_executor(checkpoint, Placement(**placement, cache=cache))
 
 
 def test_graphs_are_made_once_and_found_again(tmp_path):
@@ -195,7 +198,7 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path, caplog):
 
 @pytest.mark.slow
 def test_a_checkpoint_with_graphs_is_run_without_torch(cache):
-    placement = f"Placement(Path({str(cache)!r}), 'openvino', 'cpu')"
+    placement = f"Placement('openvino', 'cpu', cache=Path({str(cache)!r}))"
     code = (
         "import sys; from pathlib import Path; from model.checkpoint import load_checkpoint; "
         "from model.executors import *; "

@@ -5,7 +5,14 @@ import torch
 
 from model.architecture import SGOneConfig
 from model.backbone import BACKBONES
-from model.comparison import FIXED_MAPS, TapComparison, directions, first_guess
+from model.comparison import (
+    FIXED_MAPS,
+    TapComparison,
+    directions,
+    first_guess,
+    pool_cells,
+    to_cells,
+)
 from model.heads import stack_shots
 from model.network import SGOne
 from model.recipe import Optimiser
@@ -159,3 +166,12 @@ def test_the_head_keeps_shots_as_the_same_number_of_cells(network):
 def test_a_head_that_does_not_fit_its_backbone_is_refused(options):
     with pytest.raises(ValueError, match="does not fit"):
         SGOneConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("size", "side"), [((19, 25), 25), ((41, 41), 13), ((5, 60), 7), ((6, 6), 6)]
+)
+def test_cells_are_pooled_as_torch_pools_adaptively(size, side):
+    features = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    expected = to_cells(torch.nn.functional.adaptive_avg_pool2d(features, side))
+    torch.testing.assert_close(pool_cells(features, side), expected, atol=1e-6, rtol=1e-5)

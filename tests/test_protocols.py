@@ -41,7 +41,7 @@ def segmenter(checkpoint):
 def test_oslsm_scores_the_very_mask_that_is_served(pairs, segmenter, shots, fusion):
     protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
     gallery = Gallery(segmenter.executor, dataset, protocol)
-    predict = network_predictor(segmenter.executor.network, fusion)
+    predict = network_predictor(segmenter.executor, fusion)
     for episode in protocol.draw(dataset, (0, 1), shots, 4, seed=0):
         loaded = [dataset.load(view.sample, view.class_id) for view in episode.supports]
         supports = [Support(image, label == 1) for image, label in loaded]
@@ -113,9 +113,7 @@ def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pa
     calls = []
     hook = segmenter.executor.network.backbone.register_forward_hook(lambda *_: calls.append(1))
     episodes = protocol.draw(dataset, range(5), 2, 60, seed=0)
-    score_episodes(
-        network_predictor(segmenter.executor.network, "average"), gallery, episodes, "test"
-    )
+    score_episodes(network_predictor(segmenter.executor, "average"), gallery, episodes, "test")
     hook.remove()
     assert len(calls) == len(dataset.samples)
 
@@ -123,7 +121,7 @@ def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pa
 def test_a_gallery_without_room_gives_the_same_scores(pairs, segmenter):
     dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
     episodes = protocol.draw(dataset, range(5), 1, 8, seed=0)
-    predict = network_predictor(segmenter.executor.network, "average")
+    predict = network_predictor(segmenter.executor, "average")
     roomy, full = (
         score_episodes(
             predict, Gallery(segmenter.executor, dataset, protocol, room), episodes, "test"
@@ -158,7 +156,7 @@ def build_matching_network():
 def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
     segmenter, dataset = Segmenter(TorchExecutor(build(), transform)), open_dataset(pairs)
     gallery = Gallery(segmenter.executor, dataset, Oslsm(transform))
-    predict = network_predictor(segmenter.executor.network, "average")
+    predict = network_predictor(segmenter.executor, "average")
     views = [View(5, 0, 0), View(4, 0, 0)]
     loaded = [dataset.load(view.sample, view.class_id) for view in views]
     supports = [Support(image, label == 1) for image, label in loaded]
