@@ -74,7 +74,7 @@ async def segment_batch(
             field="query_image",
         )
     shots = await _load_shots(runtime, form)
-    outcomes = segment_each(runtime, shots, queries, options)
+    outcomes = segment_each(runtime, shots, queries, options, request.state.timeout_seconds)
     if media_type == NDJSON:
         return StreamingResponse(lines(outcomes), media_type=NDJSON)
     headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}

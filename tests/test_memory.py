@@ -1,0 +1,110 @@
+"""A batch that does not fit into memory is run in halves, and nobody else pays for it."""
+
+import gc
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from service.errors import OutOfMemoryError
+from service.memory import InHalves
+
+
+class Device:
+    """Doubles numbers, as long as their sum fits into its memory; remembers what it ran."""
+
+    def __init__(self, memory: int, error: Exception | None = None, *, returns: bool = False):
+        self.memory = memory
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory")
+        self.returns = returns
+        self.batches: list[list[int]] = []
+
+    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+        self.batches.append(list(items))
+        if sum(items) <= self.memory:
+            return [item * 2 for item in items]
+        if self.returns:
+            return [self.error] * len(items)
+        raise self.error
+
+
+def test_a_batch_that_fits_runs_once() -> None:
+    device = Device(10)
+    assert InHalves(device)([1, 2, 3]) == [2, 4, 6]
+    assert device.batches == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("returns", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        OutOfMemoryError("none left"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_batch_that_does_not_fit_runs_in_halves(error: Exception, returns: bool) -> None:
+    device = Device(4, error, returns=returns)
+    assert InHalves(device)([1, 2, 1, 3, 1]) == [2, 4, 2, 6, 2]
+    assert device.batches == [[1, 2, 1, 3, 1], [1, 2, 1], [3, 1]]
+
+
+def test_an_item_that_never_fits_fails_alone_and_says_the_fix() -> None:
+    device = Device(4)
+    *before, large, after = InHalves(device)([1, 2, 9, 1])
+    assert (before, after) == ([2, 4], 2)
+    assert isinstance(large, OutOfMemoryError)
+    assert "send smaller or fewer images" in str(large)
+    assert (large.status, large.code) == (503, "out_of_memory")
+    assert device.batches == [[1, 2, 9, 1], [1, 2], [9, 1], [9], [1]]
+
+
+def test_an_item_alone_is_not_tried_again() -> None:
+    device = Device(4)
+    (error,) = InHalves(device)([5])
+    assert isinstance(error, OutOfMemoryError)
+    assert device.batches == [[5]]
+
+
+def test_only_those_that_ran_out_of_memory_run_again() -> None:
+    def run(items: Sequence[int]) -> list[int | Exception]:
+        batches.append(list(items))
+        return [MemoryError() if item > 3 else item * 2 for item in items]
+
+    batches: list[list[int]] = []
+    first, large, last = InHalves(run)([1, 4, 2])
+    assert (first, last) == (2, 4)
+    assert isinstance(large, OutOfMemoryError)
+    assert batches == [[1, 4, 2], [4]]
+
+
+def test_other_errors_are_left_alone() -> None:
+    error = RuntimeError("shapes do not match")
+    with pytest.raises(RuntimeError, match="shapes"):
+        InHalves(Device(0, error))([1, 2])
+    assert InHalves(Device(0, error, returns=True))([1]) == [error]
+
+
+def test_what_the_failed_try_held_is_free_before_the_next() -> None:
+    class Held:
+        """Stands for a tensor in a frame of the traceback."""
+
+    def run(items: Sequence[int]) -> list[int | Exception]:
+        held = Held()
+        assert not any(reference() for reference in references)
+        references.append(weakref.ref(held))
+        if len(items) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [item * 2 for item in items]
+
+    references: list[Any] = []
+    gc.disable()  # only what is let go at once counts: a GPU is full long before the collector runs
+    try:
+        assert InHalves(run)([1, 2, 3, 4]) == [2, 4, 6, 8]
+    finally:
+        gc.enable()
+    assert len(references) == 7
