@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pictures import one_shot_form, scope
 from service.app import create_app
 from service.engine import Engine, Segmentation, Task
-from service.settings import Settings, read_settings
+from service.settings import Settings
 
 TIMEOUT = 10
 URL = "http://service"
@@ -52,9 +52,7 @@ def run(test: Test, settings: Settings, **limits: Any) -> None:
     """Run a test against a running app whose engine's gate is closed and whose counts are zero."""
 
     async def body() -> None:
-        limited = read_settings(
-            checkpoint=settings.checkpoint, device="cpu", precision="float32", **limits
-        )
+        limited = settings.model_copy(update=limits)
         engine = GatedEngine.load(limited)
         assert isinstance(engine, GatedEngine)
         app = create_app(limited, engine)

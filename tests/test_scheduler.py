@@ -200,6 +200,24 @@ def test_a_cancelled_item_is_let_go_at_once() -> None:
     run(test)
 
 
+def test_what_has_run_is_let_go_while_the_thread_waits_for_more() -> None:
+    class Pixels:
+        """What an item holds."""
+
+    async def body() -> None:
+        scheduler: Scheduler[Any, int] = Scheduler(lambda items: [0] * len(items), max_queue=8)
+        pixels = Pixels()
+        held = weakref.ref(pixels)
+        assert await submit(scheduler, pixels) == 0
+        del pixels
+        while held():  # the thread is on its way back
+            gc.collect()
+            await asyncio.sleep(0.01)
+        await scheduler.close()
+
+    asyncio.run(asyncio.wait_for(body(), TIMEOUT))
+
+
 def test_an_item_cancelled_while_it_runs_does_not_disturb_the_next() -> None:
     async def test(scheduler: Scheduler[int, int], network: Network) -> None:
         first, second = await fill(scheduler, network, 2, 4)
