@@ -32,8 +32,8 @@ class Deadlines:
 
     X-Request-Timeout counts from the request's headers. Without it ``timeout_ms`` counts from the
     end of the body: a slow line is not the service's delay, and Guard bounds it. A reply that has
-    begun is finished. On paths ``per_item`` the client's limit is not the whole request's, but
-    each item's. Routes find the limit in ``request.state.timeout_seconds``.
+    begun is finished. On paths ``per_item`` the client's limit is each item's, and what comes
+    before the items has the service's. Routes find it in ``request.state.timeout_seconds``.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class Deadlines:
         except InvalidRequestError as error:
             await self.app(scope, _raising(error), send)
             return
+        scope["state"]["timeout_seconds"] = asked or self.most_seconds
+        if scope["path"] in self.per_item:
+            asked = None
         seconds = asked or self.most_seconds
-        scope["state"]["timeout_seconds"] = seconds
-        counts_from_headers = asked is not None and scope["path"] not in self.per_item
-        exchange = _Exchange(receive, send, seconds, counts_from_headers)
+        exchange = _Exchange(receive, send, seconds, counts_from_headers=asked is not None)
         if await exchange.is_late(self.app, scope):
             await problem_response(scope, _too_late(seconds))(scope, receive, send)
 

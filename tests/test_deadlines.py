@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from gated import TIMEOUT, GatedEngine, form_of, post, run, start
 from pictures import encode, file, grey_mask, one_shot_form, photograph
 from service.app import create_app
-from service.deadline import HEADER
+from service.deadline import HEADER, Deadlines
 from service.engine import Engine
 from service.settings import Settings
 from serving import served
@@ -132,6 +132,70 @@ def test_each_query_of_a_batch_has_the_limit_to_itself(settings: Settings) -> No
         assert '"status":"ok"' in lines[1]
 
     run(test, settings)
+
+
+# The middleware alone
+
+REPLY = [
+    {"type": "http.response.start", "status": 200, "headers": []},
+    {"type": "http.response.body", "body": b"", "more_body": False},
+]
+
+
+def through(app: Any, path: str = "/segment") -> list[Any]:
+    """What an app replies to a request of 20 ms whose body is there."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(HEADER.lower().encode(), b"0.02")]
+    scope = {"type": "http", "path": path, "headers": headers, "state": {"request_id": "1"}}
+    deadlines = Deadlines(app, 30_000, "/segment", {"/segment/batch"})
+    asyncio.run(asyncio.wait_for(deadlines(scope, receive, send), TIMEOUT))
+    return sent
+
+
+def test_a_reply_that_has_begun_is_finished() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(REPLY[0])
+        await asyncio.sleep(0.1)
+        await send(REPLY[1])
+
+    assert through(app) == REPLY
+
+
+@pytest.mark.parametrize("path", ["/supports", "/segment/batch"])
+def test_elsewhere_and_for_batches_the_clients_limit_is_not_the_requests(path: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await asyncio.sleep(0.1)
+        for message in REPLY:
+            await send(message)
+
+    assert through(app, path) == REPLY
+
+
+def test_a_reply_that_begins_too_late_is_the_deadlines() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await asyncio.sleep(TIMEOUT)
+        except asyncio.CancelledError:
+            for message in REPLY:
+                await send(message)
+
+    assert [m.get("status") for m in through(app)] == [504, None]
+
+
+def test_another_timeout_is_not_taken_for_the_deadline() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise TimeoutError("of the database")
+
+    with pytest.raises(TimeoutError, match="of the database"):
+        through(app)
 
 
 # Over real HTTP

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.deadline import HEADER
 from service.pairs import SUPPORT_PARTS
 from service.routes.batch import BATCH
 from service.routes.multiclass import SENT
@@ -117,6 +118,16 @@ def test_every_option_is_described_as_a_query_parameter_too(
     for name in layout.options:
         assert (described[name]["in"], described[name]["schema"]) == ("query", body[name])
         assert "default" not in body[name], "pages that try out an API would send it twice"
+
+
+@each_form
+def test_the_header_of_the_time_limit_is_described(
+    description: Any, path: str, layout: Any
+) -> None:
+    parameters = description["paths"][path]["post"]["parameters"]
+    (header,) = [p["name"] for p in parameters if p["in"] == "header"]
+    assert header == HEADER
+    assert {"408", "504"} < set(description["paths"][path]["post"]["responses"])
 
 
 def test_every_reference_in_the_file_has_its_target(description: Any) -> None:
