@@ -4,14 +4,12 @@ import logging
 from collections.abc import Sequence
 from typing import Generic
 
-import torch
-
 from service.errors import OutOfMemoryError
 from service.scheduler import RunBatch
 from service.waiting import Item, Result
 
-# Torch's allocator of the CPU raises a plain RuntimeError, which begins with a file's name.
-_CPU_ALLOCATOR = "DefaultCPUAllocator"
+# In the text of a plain RuntimeError: torch's on the CPU, and what passes C++'s own on.
+_TEXTS = ("DefaultCPUAllocator", "bad_alloc")
 _log = logging.getLogger(__name__)
 
 
@@ -49,9 +47,10 @@ class InHalves(Generic[Item, Result]):
 
 
 def _is_want_of_memory(result: object) -> bool:
-    if isinstance(result, (torch.OutOfMemoryError, MemoryError, OutOfMemoryError)):
+    """Torch's own error is known by its name: where torch does not compute, it is not imported."""
+    if isinstance(result, MemoryError) or type(result).__name__ == OutOfMemoryError.__name__:
         return True
-    return isinstance(result, RuntimeError) and _CPU_ALLOCATOR in str(result)
+    return isinstance(result, RuntimeError) and any(text in str(result) for text in _TEXTS)
 
 
 def _too_large() -> OutOfMemoryError:

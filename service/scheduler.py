@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Generic
 
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
-from service.supervision import SupervisedThread
+from service.inference import InferenceThread
 from service.waiting import Item, Place, Rate, Result, WaitingLine, fail
 
 RunBatch = Callable[[Sequence[Item]], Sequence[Result | Exception]]
@@ -47,7 +47,7 @@ class Scheduler(Generic[Item, Result]):
         self._idle.set()
         self._on_crash = on_crash
         self._on_end = on_end
-        self._thread = SupervisedThread(self._work, self._crashed, self._end)
+        self._thread = InferenceThread(self._work, self._crashed, self._end)
 
     @property
     def waiting(self) -> int:

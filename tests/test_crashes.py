@@ -16,8 +16,8 @@ import torch
 from pictures import one_shot_form
 from service.app import create_app
 from service.engine import Engine, Segmentation, Task
+from service.inference import MAX_CRASHES
 from service.settings import Settings
-from service.supervision import MAX_CRASHES
 from serving import served
 
 TIMEOUT = 60

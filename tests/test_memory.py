@@ -43,6 +43,7 @@ def test_a_batch_that_fits_runs_once() -> None:
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
         OutOfMemoryError("none left"),
+        RuntimeError("Exception from src/inference: std::bad_alloc"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate"),
     ],
     ids=lambda error: type(error).__name__,

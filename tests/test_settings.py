@@ -127,6 +127,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
         "logs",
         "connection",
         "library",
+        "memory",
         "deadline",
         "waiting",
     ],

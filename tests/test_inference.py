@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.supervision import CRASH_WINDOW_SECONDS, MAX_CRASHES, SupervisedThread
+from service.inference import CRASH_WINDOW_SECONDS, MAX_CRASHES, InferenceThread
 
 TIMEOUT = 10
 
@@ -34,9 +34,9 @@ class Life:
     def on_end(self) -> None:
         self.ended += 1
 
-    def run(self, on_crash: Callable[[], None] | None = None) -> SupervisedThread:
+    def run(self, on_crash: Callable[[], None] | None = None) -> InferenceThread:
         clock = self._times.__next__
-        thread = SupervisedThread(self.work, on_crash or self.on_crash, self.on_end, clock)
+        thread = InferenceThread(self.work, on_crash or self.on_crash, self.on_end, clock)
         thread.join()
         return thread
 
@@ -74,7 +74,7 @@ def test_a_crashed_thread_is_down_until_another_works() -> None:
         assert go_on.wait(TIMEOUT)
 
     life = Life(1, 0)
-    thread = SupervisedThread(life.work, wait, life.on_end)
+    thread = InferenceThread(life.work, wait, life.on_end)
     assert crashed.wait(TIMEOUT)
     assert not thread.up
     go_on.set()

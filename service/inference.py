@@ -1,4 +1,4 @@
-"""A thread that is replaced where it crashes, but not for ever."""
+"""The inference thread: replaced where it crashes, but not for ever."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ CRASH_WINDOW_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-class SupervisedThread:
+class InferenceThread:
     """Runs ``work`` until it returns; whatever it raises, another thread runs it again.
 
     The third crash within a minute is the last. On the crashed thread ``on_crash`` is called, and
