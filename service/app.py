@@ -9,6 +9,8 @@ from functools import partial
 from fastapi import FastAPI
 
 from service import problems
+from service.containment import InHalves
+from service.deadline import Deadlines
 from service.engine import Engine, Segmentation, Task
 from service.library import Library
 from service.openapi import describe
@@ -17,7 +19,7 @@ from service.routes import batch, multiclass, operations, page, segment, support
 from service.runtime import Runtime
 from service.scheduler import Scheduler
 from service.security import Guard
-from service.settings import Settings, read_settings
+from service.settings import Settings, batching, read_settings
 from service.telemetry import Observe, Telemetry
 
 DESCRIPTION = """\
@@ -49,6 +51,7 @@ def create_app(
     )
     app.state.telemetry = telemetry
     app.state.runtime = None
+    app.state.on_end = _nothing
     app.include_router(segment.router)
     app.include_router(multiclass.router)
     app.include_router(batch.router)
@@ -57,9 +60,16 @@ def create_app(
     app.include_router(page.router)
     problems.install(app)
     app.add_middleware(
+        Deadlines,
+        timeout_ms=settings.request_timeout_ms,
+        prefix=segment.PATH,
+        per_item={batch.PATH},
+    )
+    app.add_middleware(
         Guard,
         max_upload_bytes=settings.max_upload_bytes,
         max_bytes_of={batch.PATH: settings.max_batch_bytes},
+        patience_ms=settings.request_timeout_ms,
     )
     app.add_middleware(Observe, telemetry=telemetry)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
@@ -74,7 +84,7 @@ async def _lifespan(
         engine = await asyncio.to_thread(Engine.load, settings)
     if library is None:
         library = await asyncio.to_thread(Library.open, settings.database_url)
-    scheduler: Scheduler[Task, Segmentation] = Scheduler(engine.run_batch, settings.max_queue)
+    scheduler = _schedule(settings, engine, app)
     with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
         try:
             await _warm_up(engine, scheduler)
@@ -85,6 +95,21 @@ async def _lifespan(
             await scheduler.close()
             await asyncio.to_thread(library.close)
             app.state.runtime = None
+
+
+def _schedule(settings: Settings, engine: Engine, app: FastAPI) -> Scheduler[Task, Segmentation]:
+    """``app.state.on_end`` is called, on another thread, where inference has ended for good."""
+    return Scheduler(
+        InHalves(engine.run_batch),
+        settings.max_queue,
+        *batching(settings, engine.executor.device),
+        on_crash=app.state.telemetry.inference_crashes.inc,
+        on_end=lambda: app.state.on_end(),
+    )
+
+
+def _nothing() -> None:
+    pass
 
 
 async def _warm_up(engine: Engine, scheduler: Scheduler[Task, Segmentation]) -> None:

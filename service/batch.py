@@ -1,13 +1,14 @@
 """Many queries and the same supports: one outcome for each query, as each is done."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from model.episode import Fusion
 from service.answer import Answer, answer, describe_segmentation, find_object
 from service.codec import decode_photograph
+from service.deadline import within
 from service.engine import Segmentation, Shot, Task
 from service.errors import InternalError
 from service.options import KShotOptions
@@ -34,16 +35,22 @@ class Outcome:
 
 
 async def segment_each(
-    runtime: Runtime, shots: Shots, queries: Sequence[SpooledPart], options: KShotOptions
+    runtime: Runtime,
+    shots: Shots,
+    queries: Sequence[SpooledPart],
+    options: KShotOptions,
+    timeout_seconds: float,
 ) -> AsyncIterator[Outcome]:
     """One query after the other, so that one is in memory at a time; none raises.
 
-    Supports are encoded with the first query. Each query takes its own place in the queue.
+    Supports are encoded with the first query. Each query takes its own place in the queue, and has
+    ``timeout_seconds`` from there to its result.
     """
     supports = shots.ready
     for index, query in enumerate(queries):
         try:
-            segmentation = await _segment(runtime, supports, query, options.fusion)
+            prepare = partial(_prepare, runtime, supports, query, options.fusion)
+            segmentation = await _segment(runtime, prepare, timeout_seconds)
             render = partial(_found, runtime, index, query, segmentation, options)
             outcome = await runtime.in_worker(render)
         except Exception as error:  # whatever it is, the other queries must not suffer for it
@@ -56,11 +63,10 @@ async def segment_each(
 
 
 async def _segment(
-    runtime: Runtime, supports: Sequence[Shot], query: SpooledPart, fusion: Fusion
+    runtime: Runtime, prepare: Callable[[], Task], timeout_seconds: float
 ) -> Segmentation:
-    async with runtime.scheduler.queue_up() as place:
-        task = await runtime.in_worker(partial(_prepare, runtime, supports, query, fusion))
-        return await runtime.scheduler.run(place, task)
+    async with runtime.scheduler.queue_up() as place, within(timeout_seconds):
+        return await runtime.scheduler.run(place, await runtime.in_worker(prepare))
 
 
 def _prepare(

@@ -14,6 +14,7 @@ Value = TypeVar("Value")
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, Value]) -> Value:
     """Await ``work``, but cancel it and raise ClientGoneError once the client disconnects.
 
+    Cancelled work has let go of what it held when this returns.
     The body must have been read: after it, an ASGI server's next message is the disconnect.
     """
     task = asyncio.ensure_future(work)
@@ -25,7 +26,8 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, Value]) ->
         return task.result()
     finally:
         gone.cancel()
-        task.cancel()
+        if task.cancel():
+            await asyncio.wait({task})
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -112,14 +112,9 @@ class Engine:
             support = Support(photograph, np.ones(photograph.shape[:2], np.bool_))
             yield self.prepare([support], photograph, "average")
 
-    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation | Exception]:
-        """One result or one exception for each task: a bad one leaves its neighbours alone."""
-        try:
-            return list(self._run(tasks))
-        except Exception as error:
-            if len(tasks) == 1:
-                return [error]
-        return [outcome for task in tasks for outcome in self.run_batch([task])]
+    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation]:
+        """One result for each task, in order. One bad task fails the batch: see InHalves."""
+        return list(self._run(tasks))
 
     def restore(self, segmentation: Segmentation, number: int = 0) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""

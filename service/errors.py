@@ -16,7 +16,8 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── MalformedBodyError        400  malformed_body
 │   ├── NotAcceptableError        406  not_acceptable
 │   ├── UnsupportedMediaTypeError 415  unsupported_media_type
-│   └── PayloadTooLargeError      413  payload_too_large
+│   ├── PayloadTooLargeError      413  payload_too_large
+│   └── UploadTooSlowError        408  upload_too_slow
 ├── ImageError                    422  the content of one part
 │   ├── UndecodableImageError          undecodable_image
 │   ├── InvalidImageError              invalid_image
@@ -34,8 +35,10 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 ├── UnavailableError              503
 │   ├── NotReadyError                  not_ready
 │   ├── ShuttingDownError              shutting_down
+│   ├── OutOfMemoryError               out_of_memory
 │   └── StorageBusyError               storage_busy
 ├── StorageFullError              507  storage_full
+├── DeadlineExceededError         504  deadline_exceeded
 ├── ClientGoneError               499  client_gone
 └── InternalError                 500  internal_error
 
@@ -181,6 +184,14 @@ class PayloadTooLargeError(RequestError):
     title = "The request has too many bytes"
 
 
+class UploadTooSlowError(RequestError):
+    """A body that stopped arriving, or that arrives too slowly on the whole."""
+
+    status = 408
+    code = "upload_too_slow"
+    title = "The request arrives too slowly"
+
+
 class ImageError(ServiceError):
     """The content of one image or mask."""
 
@@ -288,7 +299,7 @@ class UnavailableError(ServiceError):
 
 
 class NotReadyError(UnavailableError):
-    """The checkpoint is not loaded and warm, or the inference thread has ended."""
+    """The checkpoint is not loaded and warm, or the inference thread has crashed."""
 
     code = "not_ready"
     title = "The service is not ready"
@@ -299,6 +310,13 @@ class ShuttingDownError(UnavailableError):
 
     code = "shutting_down"
     title = "The service is shutting down"
+
+
+class OutOfMemoryError(UnavailableError):
+    """A request that does not fit into the memory of the device, even alone."""
+
+    code = "out_of_memory"
+    title = "There is no memory for the request"
 
 
 class StorageBusyError(UnavailableError):
@@ -314,6 +332,14 @@ class StorageFullError(ServiceError):
     status = 507
     code = "storage_full"
     title = "The storage is full"
+
+
+class DeadlineExceededError(ServiceError):
+    """There was no result within the client's limit, or the service's (``request_timeout_ms``)."""
+
+    status = 504
+    code = "deadline_exceeded"
+    title = "The time for the request is over"
 
 
 class ClientGoneError(ServiceError):

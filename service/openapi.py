@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.codec import FORMATS
+from service.deadline import HEADER
 from service.errors import catalogue
 from service.options import (
     JSON,
@@ -56,6 +57,16 @@ _MASK: Fragment = {
         "in grey that holds only 0 and 1, the 1; in other grey, above half of the range; in "
         "colour, where any channel is above half."
     ),
+}
+_TIMEOUT: Fragment = {
+    "name": HEADER,
+    "in": "header",
+    "description": (
+        "Seconds that the client waits, from the request's headers on, at most "
+        "`request_timeout_ms` of `/info`; for many queries, seconds of each. Without it "
+        "`request_timeout_ms` counts from the end of the body."
+    ),
+    "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
 }
 _OBJECT: Fragment = {
     "X-Object-Found": {
@@ -150,6 +161,7 @@ def _input(
         {"name": name, "in": "query", "schema": schema} for name, schema in described.items()
     ]
     parameters.append({"name": "support_set", "in": "query", "schema": support_set or _SET_ID})
+    parameters.append(_TIMEOUT)
     form = _form(files, (texts or {}) | described, required=["query_image"])
     return form | {"parameters": parameters}
 
@@ -188,7 +200,7 @@ SEGMENT_RESPONSES: Responses = {
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
         "model": Segmentation,
     },
-    **problem_responses(400, 404, 406, 413, 415, 422, 429, 500, 503),
+    **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504),
 }
 
 MULTICLASS_INPUT = _input(
@@ -219,7 +231,7 @@ MULTICLASS_RESPONSES: Responses = {
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
         "model": MulticlassSegmentation,
     },
-    **problem_responses(400, 404, 406, 413, 415, 422, 429, 500, 503),
+    **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504),
 }
 
 BATCH_INPUT = _input(_SUPPORTS | {"query_image": _repeated(_IMAGE)}, KShotOptions)
@@ -243,7 +255,7 @@ BATCH_RESPONSES: Responses = {
             },
         },
     },
-    **problem_responses(400, 404, 406, 413, 415, 422, 429, 500, 503, 507),
+    **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504, 507),
 }
 
 _SHORT_TEXT: Fragment = {"type": "string", "maxLength": 200}

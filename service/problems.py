@@ -19,6 +19,7 @@ from service.errors import (
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
+    OutOfMemoryError,
     ServiceError,
 )
 from service.schemas import Problem
@@ -28,7 +29,14 @@ MEDIA_TYPE = "application/problem+json"
 
 def install(app: FastAPI) -> None:
     """Answer every expected exception; the unexpected are caught and logged by telemetry."""
-    for kind in (ServiceError, HTTPException, RequestValidationError, InputError, ClientDisconnect):
+    for kind in (
+        ServiceError,
+        HTTPException,
+        RequestValidationError,
+        InputError,
+        MemoryError,
+        ClientDisconnect,
+    ):
         app.add_exception_handler(kind, _handle)
 
 
@@ -65,6 +73,10 @@ def as_service_error(error: Exception) -> ServiceError:
             return error
         case InputError():
             return InvalidImageError(str(error))
+        case MemoryError():
+            return OutOfMemoryError(
+                "there is no memory for this request; send smaller or fewer images"
+            )
         case RequestValidationError():
             first: dict[str, Any] = error.errors()[0]
             return InvalidRequestError(

@@ -28,14 +28,23 @@ class Job:
 async def reply(request: Request, runtime: Runtime, prepare: Callable[[], Job]) -> Response:
     """Hold a place in the queue, ``prepare`` in a worker, wait for the network, and render.
 
-    Fresh encodings of stored supports are kept once the reply is out.
+    A client that leaves takes its work with it. Fresh encodings of stored supports are kept once
+    the reply is out.
     """
+    answer, keep = await while_connected(request.receive, _work(request, runtime, prepare))
+    return Response(
+        answer.body, headers=answer.headers, media_type=answer.media_type, background=keep
+    )
+
+
+async def _work(
+    request: Request, runtime: Runtime, prepare: Callable[[], Job]
+) -> tuple[Answer, BackgroundTask]:
     timings: Timings = request.state.timings
     with runtime.scheduler.admit() as place:
         with timings.stage("decode"):
             job = await runtime.in_worker(prepare)
-        work = runtime.scheduler.run(place, job.task)
-        segmentation = await while_connected(request.receive, work)
+        segmentation = await runtime.scheduler.run(place, job.task)
     timings["queue"] = place.queue_seconds
     timings["encode"] = segmentation.encode_ms / 1e3
     timings["segment"] = segmentation.segment_ms / 1e3
@@ -43,7 +52,4 @@ async def reply(request: Request, runtime: Runtime, prepare: Callable[[], Job]) 
     request.app.state.telemetry.count_supports(computed, len(segmentation.encodings) - computed)
     with timings.stage("render"):
         answer = await runtime.in_worker(partial(job.render, segmentation))
-    keep = BackgroundTask(keep_shots, runtime, job.groups, segmentation.encodings)
-    return Response(
-        answer.body, headers=answer.headers, media_type=answer.media_type, background=keep
-    )
+    return answer, BackgroundTask(keep_shots, runtime, job.groups, segmentation.encodings)

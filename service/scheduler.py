@@ -1,75 +1,69 @@
-"""When work runs: a bounded queue in front of one inference thread, first come, first served."""
+"""When work runs: bounded admission in front of one inference thread, first come, first served."""
 
 import asyncio
-import math
-import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Generic, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from typing import Generic
 
-from service.errors import NotReadyError, QueueFullError, ShuttingDownError
+from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
+from service.inference import InferenceThread
+from service.waiting import Item, Place, Rate, Result, WaitingLine, fail
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+RunBatch = Callable[[Sequence[Item]], Sequence[Result | Exception]]
 
-# Share of the newest batch in the running mean of seconds an item: about the last ten count.
-_NEWEST_SHARE = 0.2
 # Between two looks at a full queue.
 _PAUSE_SECONDS = 0.05
-_ENDED = "the inference thread has ended; restart the service"
 
 
-class Place(Generic[Item, Result]):
-    """A place in the queue: held from admission until its work starts or its client goes."""
-
-    def __init__(self) -> None:
-        self.future: Future[Result] = Future()
-        self.waiting = True
-        self.item: Item
-        self.queued_at = 0.0
-        self.queue_seconds = 0.0
+def _nothing() -> None:
+    pass
 
 
 class Scheduler(Generic[Item, Result]):
-    """Runs ``run_batch`` on one thread, over at most ``max_batch`` items that wait anyway.
+    """Runs ``run_batch`` on one thread, over at most ``max_batch`` items.
 
     ``run_batch`` gives one result or one exception for each item, in order. Cancelled items never
-    run. Every future is settled when ``close`` returns.
+    run. Every future is settled when ``close`` returns. A crash of the thread fails the items that
+    it had; those that wait go to the next thread, until crashes are too many: ``on_end``.
     """
 
     def __init__(
         self,
-        run_batch: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        run_batch: RunBatch[Item, Result],
         max_queue: int,
         max_batch: int = 1,
+        window_seconds: float = 0.0,
+        on_crash: Callable[[], object] = _nothing,
+        on_end: Callable[[], object] = _nothing,
     ) -> None:
-        self.max_queue = max_queue
-        self.waiting = 0
         self.draining = False
         self._run_batch = run_batch
-        self._max_batch = max_batch
-        self._queue: deque[Place[Item, Result]] = deque()
-        self._changed = threading.Condition()
-        self._closing = False
-        self._ended = False
+        self._line: WaitingLine[Item, Result] = WaitingLine(max_queue, max_batch, window_seconds)
+        self._running: Sequence[Place[Item, Result]] = ()
+        self._rate = Rate()
         self._admitted = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._seconds_per_item = 0.0
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._on_crash = on_crash
+        self._on_end = on_end
+        self._thread = InferenceThread(self._work, self._crashed, self._end)
+
+    @property
+    def waiting(self) -> int:
+        """Places that are held by work that has not started."""
+        return self._line.waiting
+
+    @property
+    def ready(self) -> int:
+        """Of these, the items that are decoded."""
+        return self._line.ready
 
     def check_ready(self) -> None:
-        """Raise ShuttingDownError or NotReadyError unless work is taken, a full queue aside."""
-        if self.draining:
-            raise ShuttingDownError(
-                "the service is shutting down; send the request again in a moment"
-            )
-        if self._ended:
-            raise NotReadyError(_ENDED)
+        """Raise ShuttingDownError or NotReadyError unless work is taken and done."""
+        self._check_open()
+        if not self._thread.up:
+            raise _no_thread()
 
     @contextmanager
     def admit(self) -> Iterator[Place[Item, Result]]:
@@ -77,13 +71,13 @@ class Scheduler(Generic[Item, Result]):
 
         Raises QueueFullError, ShuttingDownError or NotReadyError.
         """
-        self.check_ready()
+        self._check_open()
         place = self._take_place()
         try:
             yield place
         finally:
             place.future.cancel()
-            self._leave_queue(place)
+            self._line.leave(place)
             self._admitted -= 1
             if not self._admitted:
                 self._idle.set()
@@ -94,8 +88,8 @@ class Scheduler(Generic[Item, Result]):
 
         Raises ShuttingDownError or NotReadyError.
         """
-        while self.waiting >= self.max_queue:
-            self.check_ready()
+        while self._line.waiting >= self._line.max_places:
+            self._check_open()
             await asyncio.sleep(_PAUSE_SECONDS)
         with self.admit() as place:
             yield place
@@ -103,12 +97,7 @@ class Scheduler(Generic[Item, Result]):
     async def run(self, place: Place[Item, Result], item: Item) -> Result:
         """Wait for the turn of ``place`` and return its result; cancelling it gives up the turn."""
         place.item = item
-        place.queued_at = time.perf_counter()
-        with self._changed:
-            if self._ended:
-                raise NotReadyError(_ENDED)
-            self._queue.append(place)
-            self._changed.notify()
+        self._line.join(place)
         return await asyncio.wrap_future(place.future)
 
     def drain(self) -> None:
@@ -119,78 +108,70 @@ class Scheduler(Generic[Item, Result]):
         """Drain, finish what is admitted and end the thread."""
         self.drain()
         await self._idle.wait()
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._line.close()
         await asyncio.to_thread(self._thread.join)
 
+    def _check_open(self) -> None:
+        """While a crashed thread is replaced, work is taken: it has only to wait."""
+        if self.draining:
+            raise ShuttingDownError(
+                "the service is shutting down; send the request again in a moment"
+            )
+        self._line.check_open()
+
     def _take_place(self) -> Place[Item, Result]:
-        with self._changed:
-            if self.waiting >= self.max_queue:
-                seconds = max(1, math.ceil(self.waiting * self._seconds_per_item))
-                raise QueueFullError(
-                    f"{self.waiting} requests are waiting; try again in {seconds} s",
-                    headers={"Retry-After": str(seconds)},
-                )
-            self.waiting += 1
+        place = self._line.take_place()
+        if place is None:
+            waiting = self._line.waiting
+            seconds = self._rate.whole_seconds(waiting + len(self._running))
+            raise QueueFullError(
+                f"{waiting} requests are waiting; try again in {seconds} s",
+                headers={"Retry-After": str(seconds)},
+            )
         self._admitted += 1
         self._idle.clear()
-        return Place()
-
-    def _leave_queue(self, place: Place[Item, Result]) -> None:
-        with self._changed:
-            if place.waiting:
-                place.waiting = False
-                self.waiting -= 1
-                if place in self._queue:
-                    self._queue.remove(place)
+        return place
 
     def _work(self) -> None:
-        batch: list[Place[Item, Result]] = []
-        try:
-            while batch := self._next_batch():
-                started = [p for p in batch if p.future.set_running_or_notify_cancel()]
-                if started:
-                    self._settle(started)
-        finally:
-            self._refuse(batch)
+        while self._run_next():
+            pass
 
-    def _next_batch(self) -> list[Place[Item, Result]]:
-        """Wait for work; empty at the end of the thread's life."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            count = min(len(self._queue), self._max_batch)
-            batch = [self._queue.popleft() for _ in range(count)]
-        for place in batch:
-            self._leave_queue(place)
-        return batch
+    def _run_next(self) -> bool:
+        batch = self._line.next_batch()
+        self._running = [place for place in batch if place.future.set_running_or_notify_cancel()]
+        if self._running:
+            self._settle(self._running)
+        return bool(batch)
 
-    def _settle(self, batch: list[Place[Item, Result]]) -> None:
+    def _settle(self, batch: Sequence[Place[Item, Result]]) -> None:
         started = time.perf_counter()
         for place in batch:
             place.queue_seconds = started - place.queued_at
         results = self._results(batch)
-        self._measure((time.perf_counter() - started) / len(batch))
+        self._rate.measure(time.perf_counter() - started, len(batch))
         for place, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 place.future.set_exception(result)
             else:
                 place.future.set_result(result)
+        self._running = ()
 
-    def _results(self, batch: list[Place[Item, Result]]) -> Sequence[Result | Exception]:
+    def _results(self, batch: Sequence[Place[Item, Result]]) -> Sequence[Result | Exception]:
         try:
             return self._run_batch([place.item for place in batch])
         except Exception as error:  # whatever it is, its requests must hear of it
             return [error] * len(batch)
 
-    def _measure(self, seconds: float) -> None:
-        mean = self._seconds_per_item
-        self._seconds_per_item = mean + _NEWEST_SHARE * (seconds - mean) if mean else seconds
+    def _crashed(self) -> None:
+        for place in self._running:
+            fail(place, InternalError("the service failed over this request; report its id"))
+        self._running = ()
+        self._on_crash()
 
-    def _refuse(self, batch: list[Place[Item, Result]]) -> None:
-        """Settle what runs and what waits, so that nobody waits for a thread that has ended."""
-        with self._changed:
-            self._ended = True
-        for place in (*batch, *self._queue):
-            with suppress(InvalidStateError):
-                place.future.set_exception(NotReadyError(_ENDED))
+    def _end(self) -> None:
+        self._line.refuse_all(_no_thread)
+        self._on_end()
+
+
+def _no_thread() -> NotReadyError:
+    return NotReadyError("the inference thread has crashed; wait for /readyz")

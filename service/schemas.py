@@ -23,6 +23,7 @@ class Limits(BaseModel):
     max_upload_bytes: Annotated[int, Field(description="Bytes of one request's body.")]
     max_batch_bytes: Annotated[int, Field(description="Bytes of one batch's body.")]
     max_queue: Annotated[int, Field(description="Requests that may wait for the network.")]
+    request_timeout_ms: Annotated[int, Field(description="Longest that X-Request-Timeout allows.")]
 
 
 class Info(BaseModel):

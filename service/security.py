@@ -7,7 +7,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import PayloadTooLargeError
+from service.errors import PayloadTooLargeError, UploadTooSlowError
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -18,41 +18,59 @@ HEADERS = {
 # A client that is answered early is still sending. Closing at once would reset the connection, and
 # the reset can overtake the reply; so what it sends is read and dropped for this long.
 LINGER_SECONDS = 2.0
+# An upload may take as long as it moves; a line slower than this (a quarter of a megabit a second)
+# would hold memory for the sake of holding it.
+SLOWEST_BYTES_A_SECOND = 32 * 1024
 
 
 class Guard:
     """ASGI middleware: at most ``max_upload_bytes`` of body, and security headers on replies.
 
-    ``max_bytes_of`` has the paths with a limit of their own.
+    ``max_bytes_of`` has the paths with a limit of their own. A body may pause for ``patience_ms``,
+    and take that long and a second more for each SLOWEST_BYTES_A_SECOND that it has brought.
     """
 
     def __init__(
-        self, app: ASGIApp, max_upload_bytes: int, max_bytes_of: Mapping[str, int]
+        self,
+        app: ASGIApp,
+        max_upload_bytes: int,
+        max_bytes_of: Mapping[str, int],
+        patience_ms: int,
     ) -> None:
         self.app = app
         self.max_upload_bytes = max_upload_bytes
         self.max_bytes_of = max_bytes_of
+        self.patience_seconds = patience_ms / 1e3
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         max_bytes = self.max_bytes_of.get(scope["path"], self.max_upload_bytes)
-        exchange = _Exchange(scope, receive, send, max_bytes)
+        exchange = _Exchange(scope, receive, send, max_bytes, self.patience_seconds)
         await self.app(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:
-    """One request and its reply; whoever reads too much body meets PayloadTooLargeError.
+    """One request and its reply; who reads the body meets PayloadTooLargeError, UploadTooSlowError.
 
     A reply that goes out before the whole body is in closes the connection: the rest of the body
     may have no end.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        max_bytes: int,
+        patience_seconds: float,
+    ) -> None:
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
+        self._patience_seconds = patience_seconds
+        self._started = asyncio.get_running_loop().time()
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         self._declared_bytes = int(declared) if declared.isdecimal() else 0
@@ -62,7 +80,7 @@ class _Exchange:
     async def receive(self) -> Message:
         if self._declared_bytes > self._max_bytes:
             raise self._too_large()
-        message = await self._receive()
+        message = await self._receive_in_time()
         self._unread = message.get("more_body", False)
         self._received_bytes += len(message.get("body", b""))
         if self._received_bytes > self._max_bytes:
@@ -81,6 +99,21 @@ class _Exchange:
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
+
+    async def _receive_in_time(self) -> Message:
+        """After the body, what is received is the disconnect, which takes as long as it takes."""
+        if not self._unread:
+            return await self._receive()
+        whole = self._patience_seconds + self._received_bytes / SLOWEST_BYTES_A_SECOND
+        left = self._started + whole - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(min(left, self._patience_seconds)):
+                return await self._receive()
+        except TimeoutError:
+            raise UploadTooSlowError(
+                f"after {self._received_bytes} bytes the body stopped, or came under "
+                f"{SLOWEST_BYTES_A_SECOND} bytes a second; send smaller images, or try again"
+            ) from None
 
     def _too_large(self) -> PayloadTooLargeError:
         return PayloadTooLargeError(

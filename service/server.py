@@ -25,6 +25,9 @@ _GRACE_SECONDS = 20
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is accepted and leave with exit code 0.
 
+    Where inference has crashed for good, leave with exit code 1: whoever runs the service starts
+    it again.
+
     Raises SettingsError where the address is taken or the database cannot be opened, and what
     Engine.load raises: all before anything listens.
     """
@@ -48,7 +51,11 @@ def serve(settings: Settings) -> None:
         )
         host, port = listener.getsockname()[:2]
         _log.info("listening on http://%s:%d as soon as the network is warm", host, port)
-        _Server(config, app).run(sockets=[listener])
+        server = _Server(config, app)
+        app.state.on_end = server.give_up
+        server.run(sockets=[listener])
+    if server.failed:
+        sys.exit(1)
 
 
 class _Server(uvicorn.Server):
@@ -56,7 +63,13 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, app: "FastAPI") -> None:
         super().__init__(config)
+        self.failed = False
         self._app = app
+
+    def give_up(self) -> None:
+        """End as after a signal, but as a failure. For any thread."""
+        self.failed = True
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         runtime = self._app.state.runtime

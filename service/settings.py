@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -91,6 +91,32 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Requests that may wait for the network; more are refused (429)."),
     ] = 32
+    request_timeout_ms: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3_600_000,
+            description="Longest that a request may wait and be worked on (504 after it), and "
+            "that its body may pause.",
+        ),
+    ] = 30_000
+    max_batch: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1024,
+            description="Requests that pass the network together; 1 on CPU, 8 on CUDA when unset.",
+        ),
+    ] = None
+    batch_window_ms: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=100,
+            description="How long a request waits for others to pass the network with it; 0 on "
+            "CPU, 2 on CUDA when unset.",
+        ),
+    ] = None
     decode_threads: Annotated[
         int, Field(ge=1, le=256, description="Threads that decode images and encode masks.")
     ] = 4
@@ -105,6 +131,27 @@ class Settings(BaseSettings):
         Literal["text", "json"],
         Field(description="One line of text, or one JSON object, a record."),
     ] = "text"
+
+
+class Batching(NamedTuple):
+    """How many requests pass the network together, and how long the first waits for the others."""
+
+    max_batch: int
+    window_seconds: float
+
+
+# A CPU's time grows with the batch, so that waiting for one gains nothing; a GPU's hardly does.
+ON_CPU, ON_GPU = Batching(1, 0.0), Batching(8, 0.002)
+
+
+def batching(settings: Settings, device: str) -> Batching:
+    """What the settings say, and where they say nothing, what suits the device (cpu, cuda:0)."""
+    suits = ON_CPU if device.startswith("cpu") else ON_GPU
+    window_ms = settings.batch_window_ms
+    return Batching(
+        suits.max_batch if settings.max_batch is None else settings.max_batch,
+        suits.window_seconds if window_ms is None else window_ms / 1e3,
+    )
 
 
 def read_settings(**flags: Any) -> Settings:

@@ -90,6 +90,14 @@ class Telemetry:
         self.queue_depth = Gauge(
             "sgone_queue_depth", "Requests that wait for the network.", registry=self.registry
         )
+        self.problems = Counter(
+            "sgone_problems", "Error replies by code.", ("code",), registry=self.registry
+        )
+        self.inference_crashes = Counter(
+            "sgone_inference_crashes",
+            "Crashes of the inference thread; another takes its place, but for the last.",
+            registry=self.registry,
+        )
         self.device_memory = Gauge(
             "sgone_device_memory_bytes",
             "Memory that torch holds on the GPU; 0 on CPU (see process_resident_memory_bytes).",
@@ -137,6 +145,8 @@ class Observe:
         route = getattr(scope.get("route"), "path", "unmatched")
         self.telemetry.requests.labels(route, str(observed.status)).inc()
         self.telemetry.request_seconds.labels(route).observe(seconds)
+        if "code" in scope["state"]:
+            self.telemetry.problems.labels(scope["state"]["code"]).inc()
         for stage, stage_seconds in observed.timings.items():
             self.telemetry.stage_seconds.labels(stage).observe(stage_seconds)
         _access_log.log(

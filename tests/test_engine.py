@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from model.episode import Support
 from model.errors import CheckpointError, DeviceError
 from pictures import object_mask, photograph
+from service.containment import InHalves
 from service.engine import Engine, FreshSupport, Segmentation, Task
 from service.settings import read_settings
 
@@ -45,7 +46,7 @@ def test_results_come_in_the_order_of_their_tasks(engine: Engine) -> None:
 def test_a_task_that_fails_leaves_its_neighbours_alone(engine: Engine) -> None:
     good = engine.prepare([support()], QUERY, "average")
     bad = good._replace(query=good.query._replace(image=np.zeros((5, 65, 65), np.uint8)))
-    before, error, after = engine.run_batch([good, bad, good])
+    before, error, after = InHalves(engine.run_batch)([good, bad, good])
     assert isinstance(error, RuntimeError)
     assert isinstance(before, Segmentation)
     assert isinstance(after, Segmentation)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.deadline import HEADER
 from service.pairs import SUPPORT_PARTS
 from service.routes.batch import BATCH
 from service.routes.multiclass import SENT
@@ -82,7 +83,20 @@ def test_a_form_is_described_with_exactly_the_parts_that_are_read(
 @pytest.mark.parametrize("path", ["/segment", "/segment/kshot"])
 def test_every_reply_to_segment_is_described(description: Any, path: str) -> None:
     responses = description["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "404", "406", "413", "415", "422", "429", "500", "503"}
+    assert set(responses) == {
+        "200",
+        "400",
+        "404",
+        "406",
+        "408",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+        "504",
+    }
     success = responses.pop("200")
     assert set(success["content"]) == {"image/png", "application/json"}
     json_schema = success["content"]["application/json"]["schema"]
@@ -99,11 +113,21 @@ def test_every_option_is_described_as_a_query_parameter_too(
 ) -> None:
     operation = description["paths"][path]["post"]
     body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    described = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    described = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"}
     assert {*layout.options, *layout.parameters} == set(described)
     for name in layout.options:
         assert (described[name]["in"], described[name]["schema"]) == ("query", body[name])
         assert "default" not in body[name], "pages that try out an API would send it twice"
+
+
+@each_form
+def test_the_header_of_the_time_limit_is_described(
+    description: Any, path: str, layout: Any
+) -> None:
+    parameters = description["paths"][path]["post"]["parameters"]
+    (header,) = [p["name"] for p in parameters if p["in"] == "header"]
+    assert header == HEADER
+    assert {"408", "504"} < set(description["paths"][path]["post"]["responses"])
 
 
 def test_every_reference_in_the_file_has_its_target(description: Any) -> None:

@@ -100,6 +100,7 @@ def test_info_tells_what_runs(client: TestClient, settings: Settings, engine: En
             "max_upload_bytes": settings.max_upload_bytes,
             "max_batch_bytes": settings.max_batch_bytes,
             "max_queue": settings.max_queue,
+            "request_timeout_ms": settings.request_timeout_ms,
         },
     }
 

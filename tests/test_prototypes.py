@@ -16,7 +16,7 @@ from model.execution import EncodedShots
 from pictures import encode, grey_mask, object_mask, photograph
 from service.app import create_app
 from service.codec import Part
-from service.engine import Engine, Segmentation
+from service.engine import Engine
 from service.prototypes import PrototypeCache, content_key
 from service.settings import Settings, read_settings
 
@@ -92,11 +92,10 @@ def test_equal_supports_of_one_batch_are_encoded_once(keeping: Engine) -> None:
     support = Support(photograph(), object_mask())
     tasks = [keeping.prepare([keeping.fresh(support, b"key")], QUERY, "average") for _ in range(3)]
     results = keeping.run_batch(tasks)
-    assert all(isinstance(result, Segmentation) for result in results)
-    assert [result.computed for result in results] == [1, 0, 0]  # type: ignore[union-attr]
-    assert_array_equal(results[0].logits, results[2].logits)  # type: ignore[union-attr]
+    assert [result.computed for result in results] == [1, 0, 0]
+    assert_array_equal(results[0].logits, results[2].logits)
     (later,) = keeping.run_batch(tasks[:1])
-    assert later.computed == 0  # type: ignore[union-attr]
+    assert later.computed == 0
 
 
 def test_a_support_that_is_sent_again_is_not_encoded_again(keeping_client: TestClient) -> None:

@@ -3,15 +3,15 @@
 import asyncio
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from service.errors import NotReadyError, QueueFullError, ShuttingDownError
+from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
 from service.scheduler import Scheduler
+from service.waiting import Rate
 
 TIMEOUT = 5
 
@@ -35,11 +35,12 @@ def run(
     test: Callable[[Scheduler[int, int], Network], Awaitable[None]],
     max_queue: int = 8,
     max_batch: int = 1,
+    network: Network | None = None,
 ) -> None:
     """Run a test against a scheduler whose network waits at a closed gate; then close it."""
+    network = network or Network()
 
     async def body() -> None:
-        network = Network()
         scheduler: Scheduler[int, int] = Scheduler(network, max_queue, max_batch)
         try:
             await asyncio.wait_for(test(scheduler, network), TIMEOUT)
@@ -142,33 +143,25 @@ def test_an_item_that_is_still_being_decoded_holds_its_place() -> None:
     run(test, max_queue=2)
 
 
-def test_retry_after_follows_the_measured_rate() -> None:
-    async def body() -> None:
-        gate = threading.Event()
+def test_retry_after_counts_what_waits_and_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
 
-        def slow(items: Sequence[int]) -> list[int | Exception]:
-            time.sleep(0.4)
-            gate.wait(TIMEOUT)
-            return list(items)
+    def whole_seconds(rate: Rate, items: int) -> int:
+        counted.append(items)
+        return 7
 
-        gate.set()
-        scheduler: Scheduler[int, int] = Scheduler(slow, max_queue=6)
-        await submit(scheduler, 0)
-        gate.clear()
-        tasks = [asyncio.create_task(submit(scheduler, item)) for item in range(6)]
-        await asyncio.sleep(0.05)
-        tasks.append(asyncio.create_task(submit(scheduler, 7)))
-        await asyncio.sleep(0.05)
-        with pytest.raises(QueueFullError) as caught:
+    monkeypatch.setattr(Rate, "whole_seconds", whole_seconds)
+
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 2, 4, 6)
+        with pytest.raises(QueueFullError, match="try again in 7 s") as caught:
             await submit(scheduler, 8)
-        for task in tasks:
-            task.cancel()
-        gate.set()
-        await scheduler.close()
-        # Six items at 0.4 s wait in front of it.
-        assert caught.value.headers["Retry-After"] == "3"
+        assert caught.value.headers == {"Retry-After": "7"}
+        assert counted == [3]
+        network.gate.set()
+        await asyncio.gather(*tasks)
 
-    asyncio.run(body())
+    run(test, max_queue=2)
 
 
 def test_a_cancelled_item_is_never_computed_and_gives_up_its_place() -> None:
@@ -205,6 +198,24 @@ def test_a_cancelled_item_is_let_go_at_once() -> None:
         await first
 
     run(test)
+
+
+def test_what_has_run_is_let_go_while_the_thread_waits_for_more() -> None:
+    class Pixels:
+        """What an item holds."""
+
+    async def body() -> None:
+        scheduler: Scheduler[Any, int] = Scheduler(lambda items: [0] * len(items), max_queue=8)
+        pixels = Pixels()
+        held = weakref.ref(pixels)
+        assert await submit(scheduler, pixels) == 0
+        del pixels
+        while held():  # the thread is on its way back
+            gc.collect()
+            await asyncio.sleep(0.01)
+        await scheduler.close()
+
+    asyncio.run(asyncio.wait_for(body(), TIMEOUT))
 
 
 def test_an_item_cancelled_while_it_runs_does_not_disturb_the_next() -> None:
@@ -245,28 +256,98 @@ def test_an_item_admitted_before_closing_still_runs() -> None:
     run(test)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_nobody_waits_for_an_inference_thread_that_has_ended() -> None:
-    class EndOfThreadError(BaseException):
-        pass
+class CrashingNetwork(Network):
+    """Takes the thread down with it over each item above 100."""
 
+    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+        results = super().__call__(items)
+        if max(items) > 100:
+            raise SystemExit(f"over {items}")
+        return results
+
+
+def test_a_crash_fails_what_ran_and_spares_what_waits() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 101, 4, 6)
+        network.gate.set()
+        crashed, *spared = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(crashed, InternalError)
+        assert spared == [8, 12]
+        scheduler.check_ready()
+        assert await submit(scheduler, 8) == 16
+
+    run(test, network=CrashingNetwork())
+
+
+def test_between_two_threads_work_is_taken_but_the_scheduler_is_not_ready() -> None:
     async def body() -> None:
-        gate = threading.Event()
+        network, crashed, go_on = CrashingNetwork(), threading.Event(), threading.Event()
 
-        def end(items: Sequence[int]) -> list[int | Exception]:
-            gate.wait(TIMEOUT)
-            raise EndOfThreadError
+        def wait() -> None:
+            crashed.set()
+            assert go_on.wait(TIMEOUT)
 
-        scheduler: Scheduler[int, int] = Scheduler(end, max_queue=8)
-        tasks = [asyncio.create_task(submit(scheduler, item)) for item in range(3)]
-        await asyncio.sleep(0.05)
-        gate.set()
-        done, pending = await asyncio.wait(tasks, timeout=TIMEOUT)
-        assert not pending
-        assert all(task.exception() for task in done)
+        scheduler: Scheduler[int, int] = Scheduler(network, 8, on_crash=wait)
+        network.gate.set()
+        with pytest.raises(InternalError):
+            await submit(scheduler, 101)
+        assert await asyncio.to_thread(crashed.wait, TIMEOUT)
         with pytest.raises(NotReadyError):
             scheduler.check_ready()
+        waiting = asyncio.create_task(submit(scheduler, 4))
+        go_on.set()
+        assert await waiting == 8
+        scheduler.check_ready()
         await scheduler.close()
+
+    asyncio.run(body())
+
+
+def test_after_a_crash_closing_still_finishes_what_is_admitted() -> None:
+    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+        tasks = await fill(scheduler, network, 101, 4)
+        closing = asyncio.create_task(scheduler.close())
+        network.gate.set()
+        crashed, spared = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(crashed, InternalError)
+        assert spared == 8
+        await closing
+
+    run(test, network=CrashingNetwork())
+
+
+def test_a_batch_of_too_few_results_is_a_crash_like_any_other() -> None:
+    async def body() -> None:
+        counts = iter([0, 1])
+        scheduler: Scheduler[int, int] = Scheduler(lambda items: [2] * next(counts), max_queue=8)
+        with pytest.raises(InternalError):
+            await asyncio.wait_for(submit(scheduler, 1), TIMEOUT)
+        assert await asyncio.wait_for(submit(scheduler, 1), TIMEOUT) == 2
+        await scheduler.close()
+
+    asyncio.run(body())
+
+
+def test_nobody_waits_for_an_inference_thread_that_has_crashed_for_good() -> None:
+    async def body() -> None:
+        network, ended, crashes = CrashingNetwork(), threading.Event(), iter(range(1, 10))
+        scheduler: Scheduler[int, int] = Scheduler(
+            network, 8, on_crash=crashes.__next__, on_end=ended.set
+        )
+        tasks = await fill(scheduler, network, 101, 103, 105, 2)
+        with scheduler.admit() as decoding:
+            network.gate.set()
+            _, pending = await asyncio.wait(tasks, timeout=TIMEOUT)
+            assert not pending
+            kinds = [type(task.exception()) for task in tasks]
+            assert kinds == [InternalError] * 3 + [NotReadyError]
+            assert await asyncio.to_thread(ended.wait, TIMEOUT)
+            with pytest.raises(NotReadyError):
+                await scheduler.run(decoding, 4)
+        with pytest.raises(NotReadyError):
+            scheduler.check_ready()
+        assert next(crashes) == 4
+        await asyncio.wait_for(scheduler.close(), TIMEOUT)
 
     asyncio.run(body())
 

@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 from service.archive import NDJSON, ZIP, archive, lines
 from service.batch import segment_each
 from service.codec import Part
+from service.connection import while_connected
 from service.errors import InvalidOptionError, TooManyQueriesError
 from service.forms import Form, FormLayout, open_form
 from service.negotiation import accepted, negotiate
@@ -73,8 +74,8 @@ async def segment_batch(
             f"there are {len(queries)} queries, the limit is {settings.max_queries}; send fewer",
             field="query_image",
         )
-    shots = await _load_shots(runtime, form)
-    outcomes = segment_each(runtime, shots, queries, options)
+    shots = await _load_shots(request, runtime, form)
+    outcomes = segment_each(runtime, shots, queries, options, request.state.timeout_seconds)
     if media_type == NDJSON:
         return StreamingResponse(lines(outcomes), media_type=NDJSON)
     headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
@@ -94,12 +95,13 @@ def _read_options(form: Form, media_type: str) -> KShotOptions:
     return options
 
 
-async def _load_shots(runtime: Runtime, form: Form) -> Shots:
+async def _load_shots(request: Request, runtime: Runtime, form: Form) -> Shots:
     set_id = named_set(form)
     pairs = support_pairs(form.spooled, runtime.settings.max_shots) if set_id is None else []
     read = _read_pairs(pairs, runtime.settings.max_upload_bytes)
     with runtime.scheduler.admit():
-        return await runtime.in_worker(partial(load_shots, runtime, set_id, read))
+        load = runtime.in_worker(partial(load_shots, runtime, set_id, read))
+        return await while_connected(request.receive, load)
 
 
 def _read_pairs(

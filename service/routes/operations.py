@@ -88,5 +88,6 @@ def describe_instance(runtime: Runtime) -> Info:
             max_upload_bytes=settings.max_upload_bytes,
             max_batch_bytes=settings.max_batch_bytes,
             max_queue=settings.max_queue,
+            request_timeout_ms=settings.request_timeout_ms,
         ),
     )

@@ -26,6 +26,7 @@ from service.reply import Job, reply
 from service.runtime import Running, Runtime
 from service.shots import Shots, load_shots
 
+PATH = "/segment"
 ONE_SHOT = FormLayout(
     single=(*SUPPORT_PARTS, "query_image"),
     options=tuple(Options.model_fields),
@@ -42,7 +43,7 @@ router = APIRouter(tags=["segmentation"])
 
 
 @router.post(
-    "/segment",
+    PATH,
     operation_id="segment",
     summary="Segment the query with one support",
     response_class=Response,

@@ -26,7 +26,7 @@ MAX_PAGE = 200
 MAX_OFFSET = 2**31 - 1
 
 router = APIRouter(tags=["stored supports"])
-_UPLOAD_PROBLEMS = problem_responses(400, 413, 415, 422, 429, 500, 503, 507)
+_UPLOAD_PROBLEMS = problem_responses(400, 408, 413, 415, 422, 429, 500, 503, 507)
 _READ_PROBLEMS = problem_responses(404, 422, 500, 503)
 _FILE = file_response("The file as uploaded.", *MEDIA_TYPES) | _READ_PROBLEMS
 
