@@ -52,6 +52,13 @@ class Server:
                 time.sleep(0.05)
         pytest.fail("never ready: " + "".join(self.log))
 
+    def wait_warm(self, workers: int) -> None:
+        """Until as many workers as that have begun to serve, ended ones included."""
+        deadline = time.monotonic() + TIMEOUT
+        while sum("startup complete" in line for line in self.log) < workers:
+            assert time.monotonic() < deadline, "".join(self.log)
+            time.sleep(0.05)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         code = self.process.wait(TIMEOUT)

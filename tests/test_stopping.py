@@ -25,6 +25,7 @@ def test_a_service_stopped_under_load_answers_whoever_it_let_in(
     checkpoint: Path, workers: int, attempt: int
 ) -> None:
     with serving(checkpoint, "--workers", str(workers), "--drain-ms", "300") as server:
+        server.wait_warm(workers)
         crowd = Crowd(server.url, seed=100 * attempt)
         crowd.start()
         crowd.wait_until_served()

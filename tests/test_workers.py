@@ -40,13 +40,8 @@ def lasting_server(checkpoint: Path) -> Iterator[Server]:
 @contextmanager
 def two_workers(checkpoint: Path, **options: Any) -> Iterator[Server]:
     with serving(checkpoint, *FLAGS, **options) as server:
-        wait_for(lambda: len(warm(server)) == 2)
+        server.wait_warm(2)
         yield server
-
-
-def warm(server: Server) -> list[str]:
-    """The log's lines of workers that have begun to serve."""
-    return [line for line in server.log if "startup complete" in line]
 
 
 def said(server: Server, words: str) -> bool:
@@ -122,7 +117,7 @@ def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays(server: Server
     for pid in (first, second):
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda pid=pid: said(server, f"(process {pid}) ended by SIGKILL; another starts"))
-    wait_for(lambda: len(warm(server)) == 4)
+    server.wait_warm(4)
     assert set(children(server.process.pid)).isdisjoint({first, second})
     assert counted(server.url) == 20
     assert segment_often(server.url, 20) == {200: 20}
@@ -148,13 +143,13 @@ def test_a_worker_that_cannot_start_again_is_tried_later_while_others_serve(
     path = tmp_path / "moved.safetensors"
     path.write_bytes(checkpoint.read_bytes())
     with serving(path, *FLAGS) as server:
-        wait_for(lambda: len(warm(server)) == 2)
+        server.wait_warm(2)
         path.rename(tmp_path / "away.safetensors")
         os.kill(children(server.process.pid)[0], signal.SIGKILL)
         wait_for(lambda: said(server, "did not start: checkpoint"))
         assert segment_often(server.url, 4) == {200: 4}
         (tmp_path / "away.safetensors").rename(path)
-        wait_for(lambda: len(warm(server)) == 3)
+        server.wait_warm(3)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
