@@ -46,7 +46,7 @@ class Server:
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=TIMEOUT).status_code == 200:
                     return
             except httpx.ConnectError:
                 time.sleep(0.05)
