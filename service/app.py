@@ -90,7 +90,8 @@ async def _lifespan(
             await _warm_up(engine, scheduler)
             app.state.runtime = Runtime(settings, engine, scheduler, workers, library)
             _watch(app.state.telemetry, app.state.runtime)
-            yield
+            async with app.state.telemetry.kept_fresh():
+                yield
         finally:
             await scheduler.close()
             await asyncio.to_thread(library.close)
@@ -119,17 +120,15 @@ async def _warm_up(engine: Engine, scheduler: Scheduler[Task, Segmentation]) -> 
 
 
 def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
-    telemetry.queue_depth.set_function(lambda: runtime.scheduler.waiting)
-    telemetry.prototype_cache.set_function(lambda: runtime.engine.prototypes.held_bytes)
-    telemetry.device_memory.set_function(runtime.engine.executor.memory_bytes)
+    telemetry.watch(telemetry.queue_depth, lambda: runtime.scheduler.waiting)
+    telemetry.watch(telemetry.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
+    telemetry.watch(telemetry.device_memory, runtime.engine.executor.memory_bytes)
     description = operations.describe_instance(runtime)
-    telemetry.build.info(
-        {
-            "version": description.version,
-            "model": description.model,
-            "checkpoint_sha256": description.checkpoint_sha256,
-            "executor": description.executor,
-            "device": description.device,
-            "precision": description.precision,
-        }
-    )
+    telemetry.build.labels(
+        version=description.version,
+        model=description.model,
+        checkpoint_sha256=description.checkpoint_sha256,
+        executor=description.executor,
+        device=description.device,
+        precision=description.precision,
+    ).set(1)

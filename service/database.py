@@ -4,13 +4,9 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -22,7 +18,8 @@ _log = logging.getLogger(__name__)
 # How long anything waits for a lock, a connection or a server before it is answered 503.
 WAIT_SECONDS = 5
 RETRY_AFTER_SECONDS = 5
-_MIGRATIONS = Path(__file__).parent / "migrations"
+# The newest of service/migrations: what a database must say that is to be used as it is.
+SCHEMA_VERSION = "0001"
 # Any number that no other program takes: processes that start at once migrate one after the other.
 _MIGRATION_LOCK = 0x560_0E
 _POSTGRES_DISK_FULL = "53100"
@@ -55,7 +52,7 @@ class Database:
                 after_failure.callback(database.close)
                 database._migrate()
                 after_failure.pop_all()
-        except (SQLAlchemyError, CommandError, ImportError, ValueError) as error:
+        except (SQLAlchemyError, ImportError, ValueError) as error:
             raise SettingsError(_cannot_open(url, error)) from error
         return database
 
@@ -76,15 +73,24 @@ class Database:
             yield session
 
     def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
+        """Where there is something to do; Alembic takes longer to import than to find that out."""
+        with self._engine.connect() as connection:
+            if _is_current(connection):
+                return
+        from service.upgrade import upgrade
+
         with self._writer.begin() as connection:
             if connection.dialect.name == "postgresql":
                 lock = text("SELECT pg_advisory_xact_lock(:number)")
                 connection.execute(lock, {"number": _MIGRATION_LOCK})
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            upgrade(connection)
+
+
+def _is_current(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    versions = connection.scalars(text("SELECT version_num FROM alembic_version"))
+    return list(versions) == [SCHEMA_VERSION]
 
 
 def _supported(url: URL) -> URL:

@@ -9,6 +9,9 @@ import click
 from model.errors import ModelError
 from service.errors import ServiceError
 
+# What a user can mend; anything else is a fault of the program, and shows its traceback.
+MENDABLE = (ModelError, ServiceError, OSError)
+
 
 class OneSentence(click.Group):
     """Whatever a user can mend is one sentence on standard error and exit code 1."""
@@ -17,8 +20,8 @@ class OneSentence(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (ModelError, ServiceError, OSError) as error:
-            raise click.ClickException(_sentence(error)) from error
+        except MENDABLE as error:
+            raise click.ClickException(sentence(error)) from error
 
 
 class SettingsCommand(click.Command):
@@ -37,7 +40,8 @@ def setting_flags() -> tuple[click.Option, ...]:
     return tuple(_flag(name, field) for name, field in Settings.model_fields.items())
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """One of MENDABLE, with the field or the file that it is about."""
     match error:
         case ServiceError(field=str(field)) if field not in str(error):
             return f"{field}: {error}"

@@ -25,6 +25,17 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+def name_worker(number: int) -> None:
+    """Every record of this process says from now on which worker wrote it."""
+
+    def name(record: logging.LogRecord) -> bool:
+        record.worker = number
+        return True
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(name)
+
+
 class TextLines(logging.Formatter):
     """``time LEVEL logger message key=value ...``."""
 

@@ -39,7 +39,11 @@ class Settings(BaseSettings):
     ] = "auto"
     threads: Annotated[
         int | None,
-        Field(ge=1, le=1024, description="Threads of one forward pass; one a core when unset."),
+        Field(
+            ge=1,
+            le=1024,
+            description="Threads of one forward pass; the cores, shared by workers, when unset.",
+        ),
     ] = None
     cache_dir: Annotated[
         Path | None,
@@ -51,6 +55,20 @@ class Settings(BaseSettings):
     ] = 256 * 1024 * 1024
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8000
+    workers: Annotated[
+        int,
+        Field(
+            ge=1, le=256, description="Processes that share the port, each with its own network."
+        ),
+    ] = 1
+    drain_ms: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=600_000,
+            description="How long a stopped service answers 503 before it gives up its address.",
+        ),
+    ] = 1000
     input_side: Annotated[
         int | None,
         Field(

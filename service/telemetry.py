@@ -1,11 +1,13 @@
 """What operators see: Prometheus metrics, the access log, request ids and stage times."""
 
+import asyncio
 import logging
+import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import quote
 
 from prometheus_client import (
@@ -13,18 +15,22 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    Info,
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.joint_metrics import FOLDER_VARIABLE
 from service.logs import ACCESS
 from service.problems import problem_response
+from service.process_metrics import ProcessMetrics
 
 STAGES = ("decode", "queue", "encode", "segment", "render")
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+# How old another worker's gauges may be.
+_REFRESH_SECONDS = 1.0
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger(__name__)
@@ -47,11 +53,22 @@ class Timings(dict[str, float]):
 
 
 class Telemetry:
-    """The metrics of one app, in a registry of its own, so that a process can hold several apps."""
+    """The metrics of one app, in a registry of its own, so that a process can hold several apps.
+
+    In one of several workers (PROMETHEUS_MULTIPROC_DIR is set) what is shown is all of theirs.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        self._shown = self.registry
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._process: ProcessMetrics | None = None
+        if FOLDER_VARIABLE in os.environ:
+            self._shown = CollectorRegistry()
+            MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
+            self._process = ProcessMetrics(self.registry)
+        else:
+            ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "sgone_requests",
             "Requests by route template and status.",
@@ -86,9 +103,13 @@ class Telemetry:
             "sgone_prototype_cache_bytes",
             "Encodings of sent supports that are kept in memory.",
             registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.queue_depth = Gauge(
-            "sgone_queue_depth", "Requests that wait for the network.", registry=self.registry
+            "sgone_queue_depth",
+            "Requests that wait for the network.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.problems = Counter(
             "sgone_problems", "Error replies by code.", ("code",), registry=self.registry
@@ -102,8 +123,42 @@ class Telemetry:
             "sgone_device_memory_bytes",
             "Memory that torch holds on the GPU; 0 on CPU (see process_resident_memory_bytes).",
             registry=self.registry,
+            multiprocess_mode="livesum",
         )
-        self.build = Info("sgone", "What this instance runs.", registry=self.registry)
+        # prometheus_client's Info, which says the same, does not work among several workers.
+        self.build = Gauge(
+            "sgone_info",
+            "What this instance runs.",
+            ("version", "model", "checkpoint_sha256", "executor", "device", "precision"),
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+
+    def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
+        """Let ``gauge`` show what ``value`` returns, which is asked at each ``refresh``."""
+        self._watched.append((gauge, value))
+
+    def refresh(self) -> None:
+        """Bring this process's gauges up to date."""
+        for gauge, value in self._watched:
+            gauge.set(value())
+        if self._process is not None:
+            self._process.refresh()
+
+    @asynccontextmanager
+    async def kept_fresh(self) -> AsyncIterator[None]:
+        """Refresh now and then: the worker that is asked shows the others' gauges as written."""
+        task = asyncio.create_task(self._keep_fresh()) if self._process is not None else None
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            self.refresh()
+            await asyncio.sleep(_REFRESH_SECONDS)
 
     def count_supports(self, computed: int, kept: int) -> None:
         """Those of one request."""
@@ -112,7 +167,8 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""
-        return generate_latest(self.registry)
+        self.refresh()
+        return generate_latest(self._shown)
 
 
 class Observe:

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, text
 
 from databases import PostgresServer, postgres_server, sqlite_url
+from service.database import SCHEMA_VERSION
 from service.errors import (
     LastPairError,
     NameTakenError,
@@ -31,6 +33,7 @@ from service.errors import (
 )
 from service.library import EncodingKey, Library, NewPair
 from service.tables import Table
+from service.upgrade import migration_config
 
 KEY = EncodingKey("a" * 64, "float32", 321)
 NOBODY = "0" * 32
@@ -300,6 +303,17 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(library: Library, ur
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
     engine.dispose()
+
+
+def test_the_version_that_needs_no_migration_is_the_newest() -> None:
+    assert ScriptDirectory.from_config(migration_config()).get_current_head() == SCHEMA_VERSION
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(
+    library: Library, url: str
+) -> None:
+    code = f"{OPEN}; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, url], check=False).returncode == 0
 
 
 def test_a_database_of_a_newer_release_is_refused(library: Library, url: str) -> None:

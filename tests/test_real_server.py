@@ -1,15 +1,10 @@
 """``sgone serve`` as a process, over real HTTP: start-up, limits, signals, exit codes."""
 
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +13,9 @@ import pytest
 import torch
 
 from pictures import encode, file, k_shot_form, one_shot_form, photograph, read_mask
+from processes import TIMEOUT, Server, failed_start, serving
 
 pytestmark = pytest.mark.slow
-
-TIMEOUT = 60
-COMMAND = [sys.executable, "-c", "from service.cli import main; main()", "serve"]
-
-
-class Server:
-    """A running ``sgone serve`` on a free port, its log read as it comes."""
-
-    def __init__(self, checkpoint: Path, *flags: str, until: str = "listening") -> None:
-        arguments = ["--checkpoint", str(checkpoint), "--device", "cpu", "--threads", "1"]
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments, "--port", "0", *flags], stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr is not None
-        self.log: list[str] = []
-        for line in self.process.stderr:
-            self.log.append(line)
-            if until in line:
-                break
-        self.url = "".join(re.findall(r"http://127\.0\.0\.1:\d+", self.log[-1]))
-        self._reader = threading.Thread(target=self.log.extend, args=(self.process.stderr,))
-        self._reader.start()
-
-    def wait_ready(self) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.ConnectError:
-                time.sleep(0.05)
-        pytest.fail("never ready: " + "".join(self.log))
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(TIMEOUT)
-        self._reader.join(TIMEOUT)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
-
-
-@contextmanager
-def serving(checkpoint: Path, *flags: str) -> Iterator[Server]:
-    server = Server(checkpoint, *flags)
-    try:
-        server.wait_ready()
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.stop(signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -78,22 +23,6 @@ def server(checkpoint: Path) -> Iterator[Server]:
     """One server for the tests that leave it as it was."""
     with serving(checkpoint, "--max-upload-bytes", "1000000") as server:
         yield server
-
-
-def failed_start(*flags: str, **environment: str) -> str:
-    """The one line that a server says when it does not start."""
-    result = subprocess.run(
-        [*COMMAND, *flags],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert result.returncode == 1, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 # Start-up

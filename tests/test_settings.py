@@ -41,7 +41,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert read_settings().threads is None
 
 
-@pytest.mark.parametrize("name", ["SGONE_MAX_QUEU", "SGONE_WORKERS", "sgone_prot"])
+@pytest.mark.parametrize("name", ["SGONE_MAX_QUEU", "SGONE_WORKER", "sgone_prot"])
 def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     with pytest.raises(SettingsError, match=f"unknown setting {name} .* SGONE_MAX_QUEUE"):
@@ -55,6 +55,8 @@ def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch,
         ("port", "http"),
         ("max_queue", "0"),
         ("threads", "0"),
+        ("workers", "0"),
+        ("drain_ms", "-1"),
         ("precision", "int8"),
         ("input_side", "10"),
         ("max_image_pixels", "100000000"),
@@ -127,9 +129,10 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
         "logs",
         "connection",
         "library",
-        "memory",
+        "containment",
         "deadline",
         "waiting",
+        "supervisor",
     ],
 )
 def test_a_module_that_needs_no_torch_does_not_import_it(module: str) -> None:

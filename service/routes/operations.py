@@ -4,6 +4,7 @@ from html import escape
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from service.errors import catalogue
@@ -53,7 +54,8 @@ async def info(runtime: Running) -> Info:
 )
 async def metrics(request: Request) -> Response:
     """Requests by route and status, stage latencies, queue depth, memory."""
-    return Response(request.app.state.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+    exposition = await run_in_threadpool(request.app.state.telemetry.exposition)
+    return Response(exposition, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/docs/errors", include_in_schema=False)
