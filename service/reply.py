@@ -31,17 +31,16 @@ async def reply(request: Request, runtime: Runtime, prepare: Callable[[], Job]) 
     A client that leaves takes its work with it. Fresh encodings of stored supports are kept once
     the reply is out.
     """
-    timings: Timings = request.state.timings
-    work = _work(timings, runtime, prepare)
-    answer, keep = await while_connected(request.receive, work)
+    answer, keep = await while_connected(request.receive, _work(request, runtime, prepare))
     return Response(
         answer.body, headers=answer.headers, media_type=answer.media_type, background=keep
     )
 
 
 async def _work(
-    timings: Timings, runtime: Runtime, prepare: Callable[[], Job]
+    request: Request, runtime: Runtime, prepare: Callable[[], Job]
 ) -> tuple[Answer, BackgroundTask]:
+    timings: Timings = request.state.timings
     with runtime.scheduler.admit() as place:
         with timings.stage("decode"):
             job = await runtime.in_worker(prepare)
