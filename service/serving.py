@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import sys
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 2048
-# For accepted requests to finish; a client that uploads for ever is cut off after it.
-GRACE_SECONDS = 20
 # For a handshake to end, and for a request to follow its connection: more than most round trips.
 SETTLE_SECONDS = 0.25
 # For the event loop to read what has arrived, which makes it a request under way.
@@ -58,7 +57,7 @@ def run(
         log_config=None,
         backlog=_BACKLOG,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=grace_seconds(settings),
     )
     host, port = listener.getsockname()[:2]
     _log.info("listening on http://%s:%d as soon as the network is warm", host, port)
@@ -69,6 +68,11 @@ def run(
     server.run(sockets=[listener])
     if server.failed:
         sys.exit(1)
+
+
+def grace_seconds(settings: Settings) -> int:
+    """For accepted requests to finish: as long as one may take; a longer batch is cut off."""
+    return math.ceil(settings.request_timeout_ms / 1e3)
 
 
 def leave_on_signals() -> None:

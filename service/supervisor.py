@@ -13,7 +13,7 @@ from types import FrameType
 
 from service.errors import SettingsError
 from service.joint_metrics import forget_gauges, joint_metrics
-from service.serving import GRACE_SECONDS
+from service.serving import grace_seconds
 from service.settings import Settings
 from service.workers import Failed, Lifeline, Ready, Worker
 
@@ -72,8 +72,8 @@ class Supervisor:
         """From here on the address is the workers' alone: the last to close it gives it up."""
         if self._deadline is None:
             _log.info("ending the workers")
-            grace = self._settings.drain_ms / 1e3 + GRACE_SECONDS + _SPARE_SECONDS
-            self._deadline = time.monotonic() + grace
+            grace = self._settings.drain_ms / 1e3 + grace_seconds(self._settings)
+            self._deadline = time.monotonic() + grace + _SPARE_SECONDS
             self._due.clear()
             self._listener.close()
             self._lifeline.let_go()
