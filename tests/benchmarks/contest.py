@@ -14,7 +14,7 @@ from figures import after_sigterm, closed_window, open_window, over_rounds
 from load import Order
 from peers import OURS, Peer, Shape
 from plan import CACHED, DEADLINE_S, GRACE_S, HERE, Mode, Plan, Tier
-from server import Server
+from server import Server, StartError
 
 # Requests that warm a peer up once it is there, and one more after each pause.
 WARM_UP = 6
@@ -116,17 +116,26 @@ class Contest:
             for peer in self.peers:
                 server = Server(peer, mode, self.shape, self.folder)
                 servers.append(server)
-                report[peer.name] = server.wait_ready(body)
-                report[peer.name]["memory_ready_bytes"] = server.memory_bytes()
-                self._say(
-                    f"{mode.name}: {peer.title} in {report[peer.name]['first_reply_s']:.1f} s"
-                )
-                self._send(server, tier, seconds=60, clients=2, limit=WARM_UP)
-                server.pause()
-            yield servers, report
+                report[peer.name] = self._begin(server, tier, body)
+            # One that does not come up is left out: the others' figures are worth having.
+            yield [s for s in servers if "failed" not in report[s.peer.name]], report
         finally:
             for server in servers:
                 server.kill()
+
+    def _begin(self, server: Server, tier: Tier, body: bytes) -> Results:
+        name = f"{server.mode.name}: {server.peer.title}"
+        try:
+            report: Results = server.wait_ready(body)
+        except StartError as error:
+            self._say(str(error))
+            server.kill()
+            return {"failed": str(error)}
+        report["memory_ready_bytes"] = server.memory_bytes()
+        self._say(f"{name} in {report['first_reply_s']:.1f} s")
+        self._send(server, tier, seconds=60, clients=2, limit=WARM_UP)
+        server.pause()
+        return report
 
     def _measure(self, tier: Tier, servers: Sequence[Server]) -> Results:
         """Interleaved: in each round every peer, and each round begins with the next of them."""
@@ -201,12 +210,13 @@ class Contest:
         report: Results = {}
         if tier.mode is CACHED:
             wanted = self.plan.soak[0 if server.peer is OURS else 1]
-            report["memory_before_soak_bytes"] = server.memory_bytes()
-            report["requests_before_soak"] = server.requests
+            report |= {
+                "early_memory_bytes": server.memory_bytes(),
+                "early_requests": server.requests,
+            }
             self._send(server, tier, seconds=600, clients=2, limit=wanted)
         report |= {"memory_end_bytes": server.memory_bytes(), "requests": server.requests}
-        report |= self._stop(server, tier)
-        return report
+        return report | (self._stop(server, tier) if tier.mode.stopped else {})
 
     def _stop(self, server: Server, tier: Tier) -> Results:
         """SIGTERM under load."""

@@ -22,6 +22,8 @@ from photographs import CONTENT_TYPE
 
 # Of a reply that did not come: the connection failed, or the client hung up at its deadline.
 NO_CONNECTION, GAVE_UP = 0, -1
+# Before a client tries again: one that is refused at once would take the server's cores.
+REFUSED_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,17 @@ class Run:
             if self.order.limit and number - self.order.first >= self.order.limit:
                 return
             record = await self._send(session, number, time.monotonic())
-            if record.status != 200 and self.order.until_refused:
-                return
+            if record.status != 200:
+                if self.order.until_refused:
+                    return
+                await asyncio.sleep(REFUSED_PAUSE_S)
 
     async def _arrivals(self, session: aiohttp.ClientSession, begun: float) -> None:
-        """Poisson: the same moments for every peer, whose ``first`` is the same."""
-        draw = random.Random(self.order.first)
-        due = begun + draw.expovariate(self.order.rate)
+        """Poisson from the first on, which is sent at once.
+
+        The moments are the same for every peer, whose ``first`` is the same.
+        """
+        draw, due = random.Random(self.order.first), begun
         async with asyncio.TaskGroup() as tasks:
             while due < begun + self.order.seconds:
                 await asyncio.sleep(due - time.monotonic())

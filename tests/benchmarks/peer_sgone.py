@@ -1,4 +1,4 @@
-"""Ours: ``sgone serve``, with the fixed engine where only the framework is timed."""
+"""Ours where only the framework is timed: ``sgone serve`` with the fixed engine."""
 
 import sys
 

@@ -37,7 +37,10 @@ def _script(name: str) -> list[str]:
 
 def _sgone(port: int, mode: Mode, shape: Shape) -> list[str]:
     workers = [] if shape.workers == 1 else ["--workers", str(shape.workers)]
-    return [*_script("peer_sgone.py"), "--port", str(port), *workers]
+    command = [sys.executable, "-c", "from service.cli import main; main()", "serve"]
+    if mode.fixed:
+        command = _script("peer_sgone.py")
+    return [*command, "--port", str(port), *workers]
 
 
 def _fastapi(port: int, mode: Mode, shape: Shape) -> list[str]:

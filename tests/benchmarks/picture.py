@@ -25,12 +25,13 @@ Results = Mapping[str, Any]
 
 def draw(results: Results, path: Path) -> None:
     """A row of throughput, a row of latency, and the open loop below."""
+    names = results["conditions"]["peers"]
     panels = [panel for panel in PANELS if panel[0] in results["tiers"]]
     with_open = "open" in results["tiers"]
     figure = pyplot.figure(figsize=(11, 9 if with_open else 6), layout="constrained")
     grid = figure.add_gridspec(3 if with_open else 2, 2 * len(panels))
     for column, (tier, load) in enumerate(panels):
-        peers = {name: loads[load] for name, loads in results["tiers"][tier].items()}
+        peers = {name: results["tiers"][tier].get(name, {}).get(load) for name in names}
         place = slice(2 * column, 2 * column + 2)
         upper = figure.add_subplot(grid[0, place])
         draw_throughput(upper, peers, f"{TITLES[tier]}\n{load} clients")
@@ -40,7 +41,6 @@ def draw(results: Results, path: Path) -> None:
             figure.axes[-1].set_ylabel("latency, ms")
     if with_open:
         draw_open(figure.add_subplot(grid[2, :]), results)
-    names = results["conditions"]["peers"]
     handles = [Rectangle((0, 0), 1, 1, color=colour(i)) for i in range(len(names))]
     figure.legend(handles, list(names.values()), loc="outside upper center", ncols=3, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +51,8 @@ def draw(results: Results, path: Path) -> None:
 def draw_throughput(axes: Axes, peers: Results, title: str) -> None:
     """Bars with quartiles."""
     for place, window in enumerate(peers.values()):
+        if window is None:
+            continue
         rate = window["throughput"]
         errors = [[rate["median"] - rate["q1"]], [rate["q3"] - rate["median"]]]
         axes.bar(place, rate["median"], WIDTH, color=colour(place), yerr=errors, capsize=3)
@@ -62,7 +64,7 @@ def draw_throughput(axes: Axes, peers: Results, title: str) -> None:
 def draw_latency(axes: Axes, peers: Results) -> None:
     """A bar up to p50, a line up to p99."""
     for place, window in enumerate(peers.values()):
-        found = window["latency_ms"]
+        found = window and window["latency_ms"]
         if not found:
             continue
         axes.bar(place, found["p50"], WIDTH, color=colour(place))
@@ -76,8 +78,9 @@ def draw_open(axes: Axes, results: Results) -> None:
     """Share of requests answered in time, by arrival rate."""
     peers = results["tiers"]["open"]
     shares = list(next(iter(peers.values())))
-    for place, loads in enumerate(peers.values()):
-        for group, share in enumerate(shares):
+    for place, name in enumerate(results["conditions"]["peers"]):
+        loads = peers.get(name)
+        for group, share in enumerate(shares if loads else ()):
             timely = loads[share]["timely_share"]
             x = group * (len(peers) + 1) + place
             errors = [[timely["median"] - timely["q1"]], [timely["q3"] - timely["median"]]]

@@ -1,6 +1,7 @@
 """Table and picture of a run: in the documentation, or beside the results of a smoke test."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def publish(results: dict[str, Any], path: Path) -> None:
     draw(results, path.with_suffix(".png"))
     facts = results["conditions"]
     if facts["plan"] == STANDARD.name and facts["shape"]["workers"] == 1:
+        shutil.copy(path, DOCUMENT.with_suffix(".json"))
         insert(DOCUMENT, report(results))
         draw(results, PICTURE)
 

@@ -104,7 +104,7 @@ def open_results(path: Path, fresh: bool, conditions: dict[str, Any]) -> dict[st
     """Those of an interrupted run under the same conditions, or none."""
     if path.exists() and not fresh:
         results: dict[str, Any] = json.loads(path.read_text())
-        if results["conditions"] == conditions:
+        if results["conditions"] == conditions | {"command": results["conditions"]["command"]}:
             print(f"going on with {path}")
             return results
         print(f"{path} is of another commit, plan or machine; starting anew")

@@ -16,8 +16,8 @@ from peers import Peer, Shape, environment
 from photographs import CONTENT_TYPE
 from plan import ROOT, Mode
 
-START_S = 120
-STOP_S = 15
+START_S = 300
+STOP_S = 20
 _POLL_S = 0.02
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
@@ -62,7 +62,11 @@ class Server:
         return self._members
 
     def memory_bytes(self) -> int:
-        """Proportional set size of all processes: shared pages are counted once."""
+        """Proportional set size of all processes, files apart: what they share counts once.
+
+        Code is mapped from files that peers share with each other, so that its share would depend
+        on who else is running.
+        """
         return sum(_proportional_bytes(process) for process in self.members())
 
     def cpu_seconds(self) -> float:
@@ -132,15 +136,15 @@ def free_port() -> int:
 
 
 def commit() -> str:
-    """The checked-out commit, with a plus where files differ from it."""
-    run = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return run.stdout.strip() or "unknown"
+    """The checked-out commit, with a plus where the code measured differs from it."""
+    changed = _git("status", "--porcelain", "--", "service", "model", "weights", "tests/benchmarks")
+    return (_git("rev-parse", "--short=10", "HEAD") or "unknown") + "+" * bool(changed)
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stdout.strip()
 
 
 def _get(url: str) -> bool:
@@ -161,14 +165,14 @@ def _answered(request: urllib.request.Request) -> bool:
 
 def _alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except _GONE:
         return False
 
 
 def _proportional_bytes(process: psutil.Process) -> int:
     with suppress(*_GONE, psutil.AccessDenied, FileNotFoundError):
-        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        own = (line for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
+        return sum(int(line.split()[1]) * 1024 for line in own)
     return 0

@@ -1,7 +1,7 @@
 """Results to Markdown: the generated part of docs/benchmarks.md."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,16 @@ def throughput(results: Results) -> str:
         return ""
     header = ["", *(f"{TITLES[tier]}, {number} cl." for tier, number in columns)]
     rows = [
-        [title, *(rate(results["tiers"][tier][name][number]) for tier, number in columns)]
+        [title, *(cell(results, rate, tier, name, load) for tier, load in columns)]
         for name, title in results["conditions"]["peers"].items()
     ]
     return "Right replies a second: median (quartiles) over rounds.\n\n" + table(header, rows)
+
+
+def cell(results: Results, write: Callable[[Results], str], tier: str, peer: str, load: str) -> str:
+    """A dash for a peer that did not start."""
+    loads = results["tiers"][tier].get(peer)
+    return write(loads[load]) if loads else "-"
 
 
 def rate(window: Results) -> str:
@@ -107,7 +113,7 @@ def latency(results: Results) -> str:
     if not tiers:
         return ""
     rows = [
-        [title, *(percentiles(results["tiers"][t][name][LATENCY_CLIENTS]) for t in tiers)]
+        [title, *(cell(results, percentiles, tier, name, LATENCY_CLIENTS) for tier in tiers)]
         for name, title in results["conditions"]["peers"].items()
     ]
     text = f"Milliseconds at {LATENCY_CLIENTS} clients: p50 / p95 / p99 of all requests.\n\n"
@@ -166,20 +172,25 @@ def lives(results: Results) -> str:
     """Start, memory and end of every peer, over all modes."""
     rows = []
     for name, title in results["conditions"]["peers"].items():
-        found = [peers[name] for peers in results["peers"].values() if name in peers]
+        found = [
+            p[name]
+            for p in results["peers"].values()
+            if "failed" not in p.get(name, {"failed": ""})
+        ]
         if not found:
             continue
         last = found[-1]
+        stopped = [life for life in found if "sigterm" in life]
         rows.append(
             [
                 title,
                 f"{middle(life['ready_s'] for life in found):.1f}",
                 f"{middle(life['first_reply_s'] for life in found):.1f}",
                 mebibytes(last["memory_ready_bytes"]),
-                f"{mebibytes(last['memory_end_bytes'])} ({last['requests']})",
-                fate(life["sigterm"] for life in found),
-                ", ".join(sorted({str(life["exit_code"]) for life in found})),
-                f"{middle(life['stop_s'] for life in found):.1f}",
+                growth(last),
+                fate(life["sigterm"] for life in stopped),
+                ", ".join(sorted({str(life["exit_code"]) for life in stopped})),
+                f"{middle(life['stop_s'] for life in stopped):.1f}",
             ]
         )
     header = (
@@ -187,12 +198,20 @@ def lives(results: Results) -> str:
         "ready, s",
         "first reply, s",
         "MiB when ready",
-        "MiB at the end (requests)",
+        "MiB after requests",
         "under way at SIGTERM: answered / refused / lost",
         "exit code",
         "gone after, s",
     )
     return table(header, rows) if rows else ""
+
+
+def growth(life: Results) -> str:
+    """``510 after 300, 512 after 2300``."""
+    end = f"{mebibytes(life['memory_end_bytes'])} after {life['requests']}"
+    if "early_requests" not in life:
+        return end
+    return f"{mebibytes(life['early_memory_bytes'])} after {life['early_requests']}, {end}"
 
 
 def fate(stops: Iterable[Mapping[str, int]]) -> str:
