@@ -25,7 +25,7 @@ from service.settings import Settings, read_settings
 SIZES = ((321, 321), (313, 417), (513, 513))
 """Network sizes: a square, a 500x375 photograph, and a larger square."""
 VGG_ROUNDS = 5
-WARM_UP = 2
+WARM_UP = 1
 
 Way = Callable[[], Any]
 

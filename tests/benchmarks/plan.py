@@ -88,5 +88,5 @@ def _tiers(scale: float, open_s: float, open_mode: Mode) -> tuple[Tier, ...]:
 
 STANDARD = Plan("standard", 5, 40, (2000, 100), _tiers(1.0, 2.5, DEADLINE), 15)
 # A start costs more than a window: the peers' own time limits are left out.
-QUICK = Plan("quick", 1, 6, (40, 10), _tiers(0.3, 1.5, PLAIN), 2)
+QUICK = Plan("quick", 1, 6, (40, 10), _tiers(0.3, 1.5, PLAIN), 1)
 PLANS = {plan.name: plan for plan in (STANDARD, QUICK)}
