@@ -79,8 +79,10 @@ def describe(plan: Plan, shape: Shape, peers: Sequence[Peer]) -> dict[str, Any]:
         "command": " ".join(["python", *sys.argv]),
         "plan": plan.name,
         "shape": {"workers": shape.workers, "threads": shape.threads},
-        "peers": {peer.name: f"{peer.title} {version(peer.package)}" for peer in peers},
-        "versions": {name: version(name) for name in PACKAGES},
+        "peers": {peer.name: peer.title for peer in peers},
+        "versions": {
+            name: version(name) for name in (*(peer.package for peer in peers), *PACKAGES)
+        },
         "machine": {
             "processor": processor(),
             "cores": os.cpu_count(),

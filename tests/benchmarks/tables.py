@@ -58,7 +58,6 @@ def conditions(results: Results) -> str:
             f"Python {machine['python']}, "
             + ", ".join(f"{name} {number}" for name, number in versions.items()),
         ),
-        ("Peers", ", ".join(facts["peers"].values())),
         (
             "Each peer",
             f"{shape['workers']} process(es) with the network, "
@@ -79,20 +78,21 @@ def conditions(results: Results) -> str:
 
 def throughput(results: Results) -> str:
     """Right replies a second by tier and clients."""
-    columns = [
+    loads = [
         (tier, clients)
         for tier, peers in results["tiers"].items()
         if tier != "open"
         for clients in next(iter(peers.values()))
     ]
-    if not columns:
+    if not loads:
         return ""
-    header = ["", *(f"{TITLES[tier]}, {number} cl." for tier, number in columns)]
+    names = results["conditions"]["peers"]
     rows = [
-        [title, *(cell(results, rate, tier, name, load) for tier, load in columns)]
-        for name, title in results["conditions"]["peers"].items()
+        [f"{TITLES[tier]}, {load} cl.", *(cell(results, rate, tier, name, load) for name in names)]
+        for tier, load in loads
     ]
-    return "Right replies a second: median (quartiles) over rounds.\n\n" + table(header, rows)
+    text = "Right replies a second, by number of clients: median (quartiles) over rounds.\n\n"
+    return text + table(["", *names.values()], rows)
 
 
 def cell(results: Results, write: Callable[[Results], str], tier: str, peer: str, load: str) -> str:
@@ -109,15 +109,17 @@ def rate(window: Results) -> str:
 
 def latency(results: Results) -> str:
     """p50, p95 and p99 of each closed tier at two clients."""
-    tiers = [name for name in results["tiers"] if name != "open"]
-    if not tiers:
-        return ""
+    names = results["conditions"]["peers"]
     rows = [
-        [title, *(cell(results, percentiles, tier, name, LATENCY_CLIENTS) for tier in tiers)]
-        for name, title in results["conditions"]["peers"].items()
+        [
+            TITLES[tier],
+            *(cell(results, percentiles, tier, name, LATENCY_CLIENTS) for name in names),
+        ]
+        for tier in results["tiers"]
+        if tier != "open"
     ]
     text = f"Milliseconds at {LATENCY_CLIENTS} clients: p50 / p95 / p99 of all requests.\n\n"
-    return text + table(["", *(TITLES[tier] for tier in tiers)], rows)
+    return text + table(["", *names.values()], rows) if rows else ""
 
 
 def percentiles(window: Results) -> str:
