@@ -13,7 +13,9 @@ import torch
 
 from figures import spread
 from handler import Handler
-from model.transforms import normalise, resize_image, resize_mask
+from model.backbone import normalise
+from model.checkpoint import load_checkpoint
+from model.transforms import resize_image, resize_mask
 from photographs import NAMES, SEED, crop
 from plan import LARGE
 from query_pass import load_network, openvino_pass, our_pass, save_random_vgg
@@ -46,11 +48,11 @@ def interleave(ways: Mapping[str, Way], rounds: int) -> dict[str, Any]:
 
 def compare_query_passes(settings: Settings, rounds: int) -> dict[str, Any]:
     """Ours against OpenVINO alone, at each size; the logits of both must agree."""
-    engine, checkpoint = Engine.load(settings), load_network(settings.checkpoint)
+    engine, network = Engine.load(settings), load_network(settings.checkpoint)
     measured = {}
     for size in SIZES:
         ours = our_pass(engine, size)
-        alone = openvino_pass(checkpoint.network, size, settings.threads or 1)
+        alone = openvino_pass(network, size, settings.threads or 1)
         times = interleave({"ours": ours, "openvino": alone}, rounds)
         measured[f"{size[1]}x{size[0]}"] = times
         print(f"  {settings.checkpoint.stem} {size}: {medians(times)}", file=sys.stderr)
@@ -68,7 +70,7 @@ def compare_requests(settings: Settings, rounds: int) -> dict[str, Any]:
         "query_image": [query],
     }
     pixels = settings.max_image_pixels
-    transform = network.transform
+    transform = load_checkpoint(settings.checkpoint).transform
 
     def naive() -> Any:
         support = decode_support(Part("i", shot.image), Part("m", shot.mask), pixels)
@@ -79,7 +81,7 @@ def compare_requests(settings: Settings, rounds: int) -> dict[str, Any]:
             for image in (support.image, photograph)
         ]
         mask = torch.as_tensor(resize_mask(support.mask, size))[None]
-        logits = segment_naively(network.network, images[0], mask, images[1])
+        logits = segment_naively(network, images[0], mask, images[1])
         return logits.argmax(dim=1).numpy()
 
     times = interleave({"ours": lambda: handler(files), "reference": naive}, rounds)

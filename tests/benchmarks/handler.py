@@ -4,13 +4,12 @@ import dataclasses
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from model.episode import Support
 from service.answer import answer, find_object
 from service.codec import Part, decode_photograph, decode_support
 from service.engine import Engine, Segmentation, Shot, Task
 from service.options import Options
+from service.prototypes import content_key
 from service.settings import Settings, read_settings
 
 Form = Mapping[str, Sequence[bytes]]
@@ -56,28 +55,21 @@ class Handler:
         checkpoint = self.engine.checkpoint
         return answer(finding, self._options, checkpoint, lambda: photograph).body
 
-    def _supports(self, form: Form) -> Iterator[Support | Shot]:
+    def _supports(self, form: Form) -> Iterator[Shot]:
         """One shot after the other, each decoded when it is asked for."""
         for image, mask in zip(form["support_image"], form["support_mask"], strict=True):
             yield self._support(Part("support_image", image), Part("support_mask", mask))
 
-    def _support(self, image: Part, mask: Part) -> Support | Shot:
+    def _support(self, image: Part, mask: Part) -> Shot:
         """THE PLACE where a support is looked up by its bytes, before it is decoded.
 
-        Everything that the engine's prototype cache does for our own service, it does here.
+        What ``service.shots`` does for our own service.
         """
-        engine: Any = self.engine
-        prototypes = getattr(engine, "prototypes", None)
-        if prototypes is None or not prototypes.max_bytes:
-            return decode_support(image, mask, self._max_pixels)
-        from service.prototypes import content_key
-
         key = content_key(image, mask)
-        kept: Shot | None = prototypes.get(key)
+        kept = self.engine.prototypes.get(key)
         if kept is not None:
             return kept
-        shot: Shot = engine.fresh(decode_support(image, mask, self._max_pixels), key)
-        return shot
+        return self.engine.fresh(decode_support(image, mask, self._max_pixels), key)
 
     def _run(self, task: Task) -> Segmentation:
         with self._turn:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plan import CACHE_SETTING, FIXED_SIDE, HERE, ROOT, Mode
-from service.settings import Settings, variable_name
+from plan import FIXED_SIDE, HERE, RESULTS, ROOT, Mode
+from service.settings import variable_name
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ PEERS = (
 
 def environment(peer: Peer, mode: Mode, shape: Shape, folder: Path) -> dict[str, str]:
     """What the peer's process is given: one network file, precision and number of threads."""
-    settings: dict[str, object] = {"threads": shape.threads}
+    # The network as prepared for this processor is one folder for all.
+    settings: dict[str, object] = {"threads": shape.threads, "cache_dir": RESULTS / "prepared"}
     if mode.fixed:
         settings["input_side"] = FIXED_SIDE
-    if CACHE_SETTING in Settings.model_fields:
-        settings[CACHE_SETTING] = mode.cache_bytes
+    settings["prototype_cache_bytes"] = mode.cache_bytes
     if peer is OURS:
         settings["database_url"] = f"sqlite:///{folder / 'supports.sqlite3'}"
     own = {name: value for name, value in os.environ.items() if not name.startswith("SGONE_")}

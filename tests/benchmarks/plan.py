@@ -18,7 +18,6 @@ DEADLINE_S = 1.0
 # A client hangs up so long after its deadline: a refusal that comes in time is still counted.
 GRACE_S = 0.25
 LEAST_IOU = 0.98
-CACHE_SETTING = "prototype_cache_bytes"
 CACHE_BYTES = 64 * 1024 * 1024
 
 Workload = Literal["tiny", "fresh", "repeated", "kshot"]

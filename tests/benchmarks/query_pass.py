@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino
@@ -13,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.checkpoint import Card, Checkpoint, load_checkpoint, save_checkpoint
+from model.checkpoint import Card, load_checkpoint, save_checkpoint
+from model.execution import PreparedSupport
 from model.network import SGOne, SGOneConfig
-from model.predictor import PreparedQuery, PreparedSupport
+from model.predictor import PreparedQuery
 from model.transforms import TransformConfig
 from service.engine import Engine
 
@@ -45,24 +45,20 @@ def save_random_vgg(folder: Path) -> Path:
     return path
 
 
-def load_network(path: Path) -> Checkpoint:
-    """A copy of the weights that no executor has rearranged."""
-    checkpoint = load_checkpoint(path)
-    checkpoint.network.eval().requires_grad_(False)
-    return checkpoint
+def load_network(path: Path) -> SGOne:
+    """torch's network, which no executor has rearranged."""
+    network = load_checkpoint(path).network()
+    network.eval().requires_grad_(False)
+    return network
 
 
 def our_pass(engine: Engine, size: tuple[int, int]) -> Pass:
-    """THE ADAPTER: what our engine does once a support is encoded and the query is resized."""
-    image: Any
-    mask: Any
+    """What our engine does once a support is encoded and the query is resized."""
     image, mask = draw(size)
-    segmenter: Any = engine.segmenter
-    if not hasattr(segmenter, "executor"):  # torch's tensors, of before there were executors
-        image, mask = torch.from_numpy(image), torch.from_numpy(mask)
+    segmenter = engine.segmenter
     shots = segmenter.encode_support([PreparedSupport(image, mask)])
     query = PreparedQuery(image, size)
-    return lambda: np.asarray(segmenter.segment(query, shots))
+    return lambda: segmenter.segment(query, shots)
 
 
 def openvino_pass(network: SGOne, size: tuple[int, int], threads: int) -> Pass:

@@ -21,10 +21,9 @@ import psutil
 
 from contest import Contest
 from peers import OURS, PEERS, Peer, Shape, environment
-from plan import CACHE_SETTING, FRAMEWORK, HERE, PLAIN, PLANS, RESULTS, Mode, Plan, Workload
+from plan import FRAMEWORK, HERE, PLAIN, PLANS, RESULTS, Mode, Plan, Workload
 from publish import publish
 from server import commit
-from service.settings import Settings
 
 WORKLOADS: dict[Mode, tuple[Workload, ...]] = {
     FRAMEWORK: ("tiny",),
@@ -90,7 +89,6 @@ def describe(plan: Plan, shape: Shape, peers: Sequence[Peer]) -> dict[str, Any]:
             "system": platform.platform(),
             "python": platform.python_version(),
         },
-        "cache": CACHE_SETTING in Settings.model_fields,
     }
 
 
