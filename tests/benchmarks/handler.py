@@ -31,7 +31,8 @@ class FixedEngine(Engine):
             (self._result,) = super().run_batch(tasks[:1])
         if isinstance(self._result, Exception):
             return [self._result] * len(tasks)
-        return [dataclasses.replace(self._result, size=task.query.size) for task in tasks]
+        result = dataclasses.replace(self._result, encode_ms=0.0, segment_ms=0.0)
+        return [dataclasses.replace(result, size=task.query.size) for task in tasks]
 
 
 class Handler:

@@ -27,7 +27,7 @@ class StartError(Exception):
 
 
 class Server:
-    """A started peer in a group of its own; ``log`` has its output."""
+    """A started peer in a session of its own; ``log`` has its output."""
 
     def __init__(self, peer: Peer, mode: Mode, shape: Shape, folder: Path) -> None:
         self.peer, self.mode = peer, mode
@@ -42,6 +42,8 @@ class Server:
                 cwd=folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # Linux shares out the cores by session before it does by process.
+                start_new_session=True,
             )
         self._members: list[psutil.Process] = []
 
