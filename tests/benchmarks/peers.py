@@ -86,7 +86,12 @@ PEERS = (
         "ray",
         _ray,
         ready_path="/segment",
-        environment=(("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1"), ("RAY_USAGE_STATS_ENABLED", "0")),
+        environment=(
+            ("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1"),
+            # Of 30 s, in which a load balancer would turn away; here none is waited for.
+            ("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "2"),
+            ("RAY_USAGE_STATS_ENABLED", "0"),
+        ),
     ),
 )
 
@@ -108,6 +113,8 @@ def environment(peer: Peer, mode: Mode, shape: Shape, folder: Path) -> dict[str,
         # Ours sets it itself: beside another busy process, threads that wait for each other in a
         # loop make a request last seconds. Its peers are spared that too.
         "OMP_WAIT_POLICY": "passive",
+        # numpy's products too: Ray would give its workers one thread, and nobody else says a number.
+        "OMP_NUM_THREADS": str(shape.threads),
         "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}",
         "BENCH_FIXED": str(int(mode.fixed)),
         "BENCH_WORKERS": str(shape.workers),

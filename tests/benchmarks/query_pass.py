@@ -47,7 +47,7 @@ def save_random_vgg(folder: Path) -> Path:
 
 def load_network(path: Path) -> SGOne:
     """torch's network, which no executor has rearranged."""
-    network = load_checkpoint(path).network()
+    network = load_checkpoint(path).network
     network.eval().requires_grad_(False)
     return network
 
