@@ -2,8 +2,11 @@
 PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -V >/dev/null 2>&1 && echo python3.12 || \
 	(command -v python3.11 >/dev/null 2>&1 && echo python3.11) || echo python3)
 BIN := .venv/bin
+# The environment that the benchmark's peers see the service's packages of.
+SERVICE_VENV ?= .venv
+BENCH := .venv-bench/bin/python
 
-.PHONY: install serve test check lock clean
+.PHONY: install serve test check lock bench bench-quick clean
 
 install: .venv/installed
 
@@ -32,5 +35,26 @@ check: install
 lock:
 	uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --output-file requirements.lock
 
+# Ours against its peers, 25 minutes on two quiet cores; what is measured already is kept, so that a
+# run that was stopped goes on. BENCH_OPTIONS=--help lists the rest.
+bench: .venv-bench/installed
+	PYTHONPATH=$(CURDIR) $(BENCH) tests/benchmarks/run.py $(BENCH_OPTIONS)
+
+# Every path once, 3 minutes: its figures mean nothing.
+bench-quick: .venv-bench/installed
+	PYTHONPATH=$(CURDIR) $(BENCH) tests/benchmarks/run.py --quick --fresh $(BENCH_OPTIONS)
+
+$(SERVICE_VENV)/bin/python:
+	$(MAKE) install
+
+# The peers lie beside the service's packages, which a .pth file brings in: torch is not installed
+# twice, and every peer runs on the same versions.
+.venv-bench/installed: tests/benchmarks/requirements.txt $(SERVICE_VENV)/bin/python
+	$(SERVICE_VENV)/bin/python -m venv .venv-bench
+	$(BENCH) -c 'import os, sys, sysconfig; own = sysconfig.get_path("purelib"); print(os.path.relpath(sys.argv[1], own), file=open(own + "/service.pth", "w"))' \
+		$$($(SERVICE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	$(BENCH) -m pip install --quiet --disable-pip-version-check -r tests/benchmarks/requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-bench build dist *.egg-info
