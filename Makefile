@@ -6,7 +6,7 @@ BIN := .venv/bin
 SERVICE_VENV ?= .venv
 BENCH := .venv-bench/bin/python
 
-.PHONY: install serve test check lock bench bench-quick clean
+.PHONY: install serve test check lock bench bench-quick bench-gpu clean
 
 install: .venv/installed
 
@@ -39,6 +39,10 @@ lock:
 # run that was stopped goes on. BENCH_OPTIONS=--help lists the rest.
 bench: .venv-bench/installed
 	PYTHONPATH=$(CURDIR) $(BENCH) tests/benchmarks/run.py $(BENCH_OPTIONS)
+
+# The network on a CUDA GPU, without a server: time, throughput and share of the measured peak.
+bench-gpu: install
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests/benchmarks $(BIN)/python tests/benchmarks/gpu.py $(BENCH_OPTIONS)
 
 # Every path once, 3 minutes: its figures mean nothing.
 bench-quick: .venv-bench/installed
