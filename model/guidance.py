@@ -23,9 +23,9 @@ def masked_average_pooling(
     rows = _resize_matrix(features.shape[-2], height, align_corners, features.device)
     columns = _resize_matrix(features.shape[-1], width, align_corners, features.device)
     masks = masks.float()
-    weights = torch.einsum("hy,byx,wx->bhw", rows, masks, columns)
-    totals = torch.einsum("bchw,bhw->bc", features.float(), weights)
-    return totals / masks.sum(dim=(1, 2)).clamp(min=1e-12)[:, None]
+    weights = rows @ masks @ columns.T  # not einsum, which OpenVINO expands to all four axes
+    totals = features.float().flatten(2) @ weights.flatten(1)[:, :, None]
+    return totals[..., 0] / masks.sum(dim=(1, 2)).clamp(min=1e-12)[:, None]
 
 
 def _resize_matrix(cells: int, pixels: int, align_corners: bool, device: torch.device) -> Tensor:
@@ -46,9 +46,8 @@ def guidance_map(features: Tensor, prototypes: Tensor) -> Tensor:
     Written as a product of normalised vectors: exporters know it, and it costs one matrix product.
     """
     directions = F.normalize(features.float(), dim=1, eps=1e-8)
-    return torch.einsum(
-        "bchw,bkc->bkhw", directions, F.normalize(prototypes.float(), dim=2, eps=1e-8)
-    )
+    cosine = F.normalize(prototypes.float(), dim=2, eps=1e-8) @ directions.flatten(2)
+    return cosine.view(*prototypes.shape[:2], *features.shape[-2:])
 
 
 def distance_map(features: Tensor, prototypes: Tensor) -> Tensor:
