@@ -9,23 +9,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from figures import spread
-from handler import Handler
+from handler import Form, Handler
+from masks import iou, read_mask
 from model.backbone import normalise
-from model.checkpoint import load_checkpoint
-from model.transforms import resize_image, resize_mask
+from model.network import SGOne
 from photographs import NAMES, SEED, crop
 from plan import LARGE
 from query_pass import load_network, openvino_pass, our_pass, save_random_vgg
 from reference import segment_naively
+from service.answer import find_object
 from service.codec import Part, decode_photograph, decode_support
 from service.engine import Engine
-from service.settings import Settings, read_settings
+from service.options import Options
+from service.render import mask_png
+from service.settings import PILLOW_MAX_PIXELS, Settings, read_settings
 
 SIZES = ((321, 321), (313, 417), (513, 513))
 """Network sizes: a square, a 500x375 photograph, and a larger square."""
+FIELDS = ("support_image", "support_mask", "query_image")
 VGG_ROUNDS = 5
 WARM_UP = 1
 
@@ -47,51 +52,58 @@ def interleave(ways: Mapping[str, Way], rounds: int) -> dict[str, Any]:
 
 
 def compare_query_passes(settings: Settings, rounds: int) -> dict[str, Any]:
-    """Ours against OpenVINO alone, at each size; the logits of both must agree."""
-    engine, network = Engine.load(settings), load_network(settings.checkpoint)
+    """Ours against OpenVINO alone, at each size, and the largest difference of their logits."""
+    engine = Engine.load(settings)
     measured = {}
     for size in SIZES:
         ours = our_pass(engine, size)
-        alone = openvino_pass(network, size, settings.threads or 1)
+        alone = openvino_pass(engine.checkpoint, size, settings.threads or 1)
         times = interleave({"ours": ours, "openvino": alone}, rounds)
+        times["largest_difference"] = float(np.abs(ours() - alone()).max())
         measured[f"{size[1]}x{size[0]}"] = times
         print(f"  {settings.checkpoint.stem} {size}: {medians(times)}", file=sys.stderr)
     return measured
 
 
 def compare_requests(settings: Settings, rounds: int) -> dict[str, Any]:
-    """Bytes to mask with the paper's network: our handler, and the reference's way."""
+    """Bytes to PNG with the paper's network: our handler, and the reference's way."""
     draw = random.Random(SEED)
     shot, query = crop(draw, NAMES[0], LARGE), crop(draw, NAMES[1], LARGE).image
-    handler, network = Handler(settings, Engine.load(settings)), load_network(settings.checkpoint)
-    files = {
-        "support_image": [shot.image],
-        "support_mask": [shot.mask],
-        "query_image": [query],
-    }
-    pixels = settings.max_image_pixels
-    transform = load_checkpoint(settings.checkpoint).transform
+    form = {"support_image": [shot.image], "support_mask": [shot.mask], "query_image": [query]}
+    handler = Handler(settings, Engine.load(settings))
+    network = load_network(handler.engine.checkpoint)
 
-    def naive() -> Any:
-        support = decode_support(Part("i", shot.image), Part("m", shot.mask), pixels)
-        photograph = decode_photograph(Part("q", query), pixels)
-        size = SIZES[1]
-        images = [
-            normalise(torch.as_tensor(resize_image(image, size))[None], transform)
-            for image in (support.image, photograph)
-        ]
-        mask = torch.as_tensor(resize_mask(support.mask, size))[None]
-        logits = segment_naively(network, images[0], mask, images[1])
-        return logits.argmax(dim=1).numpy()
+    def ours() -> bytes:
+        return handler(form)
 
-    times = interleave({"ours": lambda: handler(files), "reference": naive}, rounds)
-    print(f"  one-shot request: {medians(times)}", file=sys.stderr)
+    def reference() -> bytes:
+        return answer_naively(handler.engine, network, form)
+
+    times = interleave({"ours": ours, "reference": reference}, rounds)
+    times["iou"] = iou(read_mask(reference()), ours())
+    print(f"  one-shot request: {medians(times)}, IoU {times['iou']:.4f}", file=sys.stderr)
     return times
 
 
-def medians(times: Mapping[str, Mapping[str, float]]) -> str:
+def answer_naively(engine: Engine, network: SGOne, form: Form) -> bytes:
+    """The handler's request by the reference's way; decoding and rendering are the service's."""
+    (image,), (mask,), (query,) = (form[field] for field in FIELDS)
+    support = decode_support(Part("i", image), Part("m", mask), PILLOW_MAX_PIXELS)
+    photograph = decode_photograph(Part("q", query), PILLOW_MAX_PIXELS)
+    prepared = engine.segmenter.prepare_support(support)
+    images = [
+        normalise(torch.from_numpy(pixels)[None], engine.checkpoint.transform)
+        for pixels in (prepared.image, engine.segmenter.prepare_query(photograph).image)
+    ]
+    logits = segment_naively(network, images[0], torch.from_numpy(prepared.mask)[None], images[1])
+    probability = engine.segmenter.restore(logits[0].numpy(), photograph.shape[:2])
+    return mask_png(find_object(probability, Options()).mask)
+
+
+def medians(times: Mapping[str, Any]) -> str:
     """For the progress line."""
-    return ", ".join(f"{name} {value['median']:.1f} ms" for name, value in times.items())
+    spreads = {name: value for name, value in times.items() if isinstance(value, dict)}
+    return ", ".join(f"{name} {value['median']:.1f} ms" for name, value in spreads.items())
 
 
 def main(rounds: int, threads: int) -> None:

@@ -20,10 +20,10 @@ class Judge:
         self._known: dict[tuple[int, bytes], float] = {}
 
     def iou(self, number: int, png: bytes) -> float:
-        """IoU with the reference in [0, 1]; 0 for what is no 8-bit grey image of its size."""
+        """Of a reply to request ``number`` with its reference."""
         place = number % len(self.bodies)
         if (place, png) not in self._known:
-            self._known[place, png] = _compare(self._references[place], png)
+            self._known[place, png] = iou(self._references[place], png)
         return self._known[place, png]
 
 
@@ -35,7 +35,8 @@ def read_mask(png: bytes) -> Mask:
         return np.asarray(image) > 127
 
 
-def _compare(reference: Mask, png: bytes) -> float:
+def iou(reference: Mask, png: bytes) -> float:
+    """IoU in [0, 1]; 0 for what is no 8-bit grey image of the reference's size."""
     try:
         mask = read_mask(png)
     except (OSError, ValueError):

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.checkpoint import Card, load_checkpoint, save_checkpoint
+from model.backbone import normalise
+from model.checkpoint import Card, Checkpoint, save_checkpoint
 from model.execution import PreparedSupport
 from model.network import SGOne, SGOneConfig
 from model.predictor import PreparedQuery
@@ -45,9 +46,9 @@ def save_random_vgg(folder: Path) -> Path:
     return path
 
 
-def load_network(path: Path) -> SGOne:
+def load_network(checkpoint: Checkpoint) -> SGOne:
     """torch's network, which no executor has rearranged."""
-    network = load_checkpoint(path).network
+    network = checkpoint.network
     network.eval().requires_grad_(False)
     return network
 
@@ -61,13 +62,14 @@ def our_pass(engine: Engine, size: tuple[int, int]) -> Pass:
     return lambda: segmenter.segment(query, shots)
 
 
-def openvino_pass(network: SGOne, size: tuple[int, int], threads: int) -> Pass:
+def openvino_pass(checkpoint: Checkpoint, size: tuple[int, int], threads: int) -> Pass:
     """As OpenVINO's own benchmark of latency: a graph of fixed shape, inputs in place.
 
     It is spared normalisation and the copy of the image, which our executor is not.
     """
     image, mask = (torch.from_numpy(array) for array in draw(size))
-    query = image[None].float() / 255
+    network = load_network(checkpoint)
+    query = normalise(image[None], checkpoint.transform)
     with torch.inference_mode():
         shots = network.encode_support(query[None], mask[None, None])
     with warnings.catch_warnings():  # one size is all that this graph is for

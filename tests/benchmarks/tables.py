@@ -240,17 +240,26 @@ def engine(results: Results) -> str:
     if "engine" not in results:
         return ""
     rows = [
-        [network, size, milliseconds(times["ours"]), milliseconds(times["openvino"])]
+        [
+            network,
+            size,
+            milliseconds(times["ours"]),
+            milliseconds(times["openvino"]),
+            f"{times['largest_difference']:.1g}",
+        ]
         for network, sizes in results["engine"]["query_pass"].items()
         for size, times in sizes.items()
     ]
-    passes = table(("network", "size", "our executor, ms", "OpenVINO alone, ms"), rows)
+    passes = table(
+        ("network", "size", "our executor, ms", "OpenVINO alone, ms", "logits differ by"), rows
+    )
     request = results["engine"]["request_vgg16"]
     sentences = [
         "The query pass, its support encoded before: median (quartiles).\n\n" + passes,
         "A whole one-shot request (500x375 JPEG, VGG-16, bytes to mask): "
         f"{milliseconds(request['ours'])} ms; the reference's way (eager, NCHW, 512 channels "
-        f"resized to the mask): {milliseconds(request['reference'])} ms.",
+        f"resized to the mask): {milliseconds(request['reference'])} ms. "
+        f"IoU of their masks: {request['iou']:.4f}.",
     ]
     ours = next(iter(results["tiers"].get("fresh", {}).values()), None)
     if ours and ours["1"]["service_less_engine_ms"]:
