@@ -51,6 +51,8 @@ def main() -> None:
     # torch's threads wait for each other in a loop unless told otherwise, and lose their turns to
     # any other busy process: beside one, a request took 3,400 ms, and with this 76 ms.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # numpy multiplies small matrices only; its own threads get in the way of the network's.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @main.command(cls=SettingsCommand)

@@ -113,6 +113,7 @@ def environment(peer: Peer, mode: Mode, shape: Shape, folder: Path) -> dict[str,
         # Ours sets it itself: beside another busy process, threads that wait for each other in a
         # loop make a request last seconds. Its peers are spared that too.
         "OMP_WAIT_POLICY": "passive",
+        "OPENBLAS_NUM_THREADS": "1",
         # numpy's products too: Ray gives its workers one thread, and nobody else says a number.
         "OMP_NUM_THREADS": str(shape.threads),
         "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}",
