@@ -24,7 +24,7 @@ RUN pip install --no-cache-dir --root-user-action=ignore --no-deps --no-build-is
 
 # The shipped checkpoint is prepared for OpenVINO here, so that no start waits for it.
 ENV SGONE_CACHE_DIR=/app/cache
-RUN sgone prepare
+RUN sgone prepare && chmod -R a+rX /app/cache
 
 # Batches are spooled to TMPDIR, and Compose's /tmp lies in memory.
 ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 TMPDIR=/data \

@@ -7,9 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import openvino
-
 from model.checkpoint import Checkpoint
+from model.silent_openvino import openvino
 
 STEPS = ("read", "encode", "compare")
 """The graphs: an image through the backbone; a support kept; a query compared with supports."""

@@ -4,14 +4,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 from model.backbone import normalise
 from model.checkpoint import Checkpoint
+from model.silent_openvino import openvino
 
 EXAMPLE_SIZE = (97, 129)
 """Height and width that the steps are traced at; the graphs take any."""
@@ -58,7 +56,10 @@ def trace_steps(checkpoint: Checkpoint) -> Iterator[openvino.Model]:
 
 
 def _convert(step: Step, example: tuple[Tensor, ...]) -> openvino.Model:
-    """By the front end itself: ``openvino.convert_model`` reports its use to another host."""
+    """By the front end itself, which takes a fraction of the time of ``openvino.convert_model``."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated, and OpenVINO's way in
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]

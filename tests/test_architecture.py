@@ -30,6 +30,7 @@ def test_imports_go_down_only():
     [
         ("model.network, model.train", "fastapi"),
         ("service.app, model.openvino_executor", "torch"),
+        ("model.openvino_executor", "openvino_telemetry.main"),
     ],
 )
 def test_importing_brings_nothing_that_is_not_needed(imported, absent):

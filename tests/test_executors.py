@@ -196,6 +196,13 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path, caplog):
     assert "are not kept" in caplog.text
 
 
+def test_a_folder_that_cannot_keep_what_is_compiled_is_no_failure(tmp_path):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    (tmp_path / "compiled").write_text("not a folder")
+    assert open_executor(checkpoint, Placement("openvino", "cpu", cache=tmp_path)).name
+    assert (tmp_path / "compiled").read_text() == "not a folder"
+
+
 @pytest.mark.slow
 def test_a_checkpoint_with_graphs_is_run_without_torch(cache):
     placement = f"Placement('openvino', 'cpu', cache=Path({str(cache)!r}))"

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import openvino
-import openvino.properties as properties
-import openvino.properties.hint as hints
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -17,6 +14,7 @@ from model.checkpoint import Card, Checkpoint, save_checkpoint
 from model.execution import PreparedSupport
 from model.network import SGOne, SGOneConfig
 from model.predictor import PreparedQuery
+from model.silent_openvino import hints, openvino, properties
 from model.transforms import TransformConfig
 from service.engine import Engine
 
