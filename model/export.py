@@ -22,7 +22,7 @@ def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
 
     Nothing fails for a folder that cannot be written: the graphs are then made at each start.
     """
-    folder = cache / _key(checkpoint)
+    folder = graph_folder(checkpoint, cache)
     core = openvino.Core()
     with suppress(RuntimeError):  # no such file, or a broken one
         return {step: core.read_model(folder / f"{step}.xml") for step in STEPS}
@@ -37,6 +37,14 @@ def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
     return graphs
 
 
+def graph_folder(checkpoint: Checkpoint, cache: Path) -> Path:
+    """A folder for all that decides the graphs: the weights, the network's code, OpenVINO."""
+    digest = hashlib.sha256(f"{checkpoint.sha256} {openvino.__version__}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return cache / f"{checkpoint.path.stem}-{digest.hexdigest()[:16]}"
+
+
 def _keep(graphs: Graphs, folder: Path) -> None:
     """Write the folder in one step; whoever comes second finds the first one's."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -49,11 +57,3 @@ def _keep(graphs: Graphs, folder: Path) -> None:
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _key(checkpoint: Checkpoint) -> str:
-    """Of all that decides the graphs: the weights, the code of the network, OpenVINO."""
-    digest = hashlib.sha256(f"{checkpoint.sha256} {openvino.__version__}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return f"{checkpoint.path.stem}-{digest.hexdigest()[:16]}"

@@ -11,7 +11,7 @@ from model.checkpoint import Checkpoint
 from model.episode import Fusion
 from model.errors import DeviceError
 from model.execution import EncodedShots, PreparedSupport, split_shots
-from model.export import load_graphs
+from model.export import graph_folder, load_graphs
 from model.silent_openvino import hints, openvino, properties
 from model.transforms import Logits, Pixels, enlarge, unite
 
@@ -48,8 +48,10 @@ class OpenVinoExecutor:
             hints.enable_cpu_pinning: False,
             **({properties.inference_num_threads: threads} if threads else {}),
         }
+        # A folder of this checkpoint's own: OpenVINO may tell graphs apart by their shape alone.
+        compiled = graph_folder(checkpoint, cache) / "compiled"
         self._steps = {
-            step: _compile(graph, options, cache / "compiled").create_infer_request()
+            step: _compile(graph, options, compiled).create_infer_request()
             for step, graph in load_graphs(checkpoint, cache).items()
         }
 
