@@ -3,17 +3,31 @@
 import json
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+)
 from pydantic.dataclasses import dataclass
 
 _FORBID = ConfigDict(extra="forbid")
 
 
-def _fits_both(side: int) -> int:
+def _fits_student(side: int) -> int:
     if side < 33 or side % 16 != 1:
         raise ValueError(f"a side is {side}; it must be 16n + 1 and at least 33, such as 97")
+    return side
+
+
+def _fits_teacher(side: int) -> int:
+    if side < 33 or side % 32 != 1:
+        raise ValueError(f"teacher_side is {side}; it must be 32n + 1, such as 161")
     return side
 
 
@@ -39,12 +53,14 @@ class Material:
 class Schedule:
     """AdamW; the rate rises over ``warm_up`` steps and falls as a cosine to zero.
 
-    ``sides`` of the student's views, in pixels, share the steps in order. At 16n + 1 the teacher
-    sees the same view at 2 * side - 1 = 32n + 1.
+    ``sides`` of the student's views, in pixels, share the steps in order. The teacher sees the same
+    views at ``teacher_side``, where it is good at them: at 65 pixels its features tell 41 % of
+    Caltech-101 apart, at 193 73 %.
     """
 
-    steps: PositiveInt
-    sides: Annotated[tuple[Annotated[int, AfterValidator(_fits_both)], ...], Field(min_length=1)]
+    steps: NonNegativeInt
+    sides: Annotated[tuple[Annotated[int, AfterValidator(_fits_student)], ...], Field(min_length=1)]
+    teacher_side: Annotated[int, AfterValidator(_fits_teacher)] = 161
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = 0.05
@@ -62,8 +78,19 @@ class Schedule:
 
 
 @dataclass(frozen=True, config=_FORBID)
+class Start:
+    """A start in closed form: regressions on ``cells`` random cells of ``views`` random views."""
+
+    views: PositiveInt = 2000
+    cells: PositiveInt = 24000
+
+
+@dataclass(frozen=True, config=_FORBID)
 class Curriculum:
     """Everything that decides the student's weights but the hardware.
+
+    ``start`` fits the student's layers before the first step; without it they hand their input on.
+    ``precision`` is that of products; ``auto`` is bfloat16 where the hardware multiplies it.
 
     ``class_weight`` is the weight of the class scores' divergence beside the maps' losses;
     ``temperature`` softens those scores.
@@ -73,8 +100,10 @@ class Curriculum:
     seed: int
     material: Material
     schedule: Schedule
+    start: Start | None = None
     class_weight: Annotated[float, Field(ge=0)] = 1.0
     temperature: PositiveFloat = 2.0
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
 
     def identity(self) -> str:
         """What must be equal for a run to be resumed: all of it but the paths and the plan.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from itertools import chain
 from pathlib import Path
@@ -15,14 +16,24 @@ from model.checkpoint import write_atomically
 from model.configuration import read_toml
 from model.curriculum import Curriculum
 from model.judge import Judge, Verdict, report
+from model.regression import fit
 from model.resume import Progress, load_progress, save_progress
 from model.student import Imitation, Student, class_divergence
 from model.teacher import Teacher
-from model.torch_executor import choose_device
-from model.views import Photographs, Views, hold_out, random_views, read_photographs
+from model.torch_executor import choose_device, choose_precision
+from model.views import (
+    Photographs,
+    Views,
+    centre_views,
+    hold_out,
+    random_views,
+    read_photographs,
+)
 
 CALIBRATION_BATCHES = 8
 """Batches from which the teacher's channels are standardised."""
+JUDGED_TOGETHER = 50
+"""Photographs that judge the student in one batch."""
 
 
 def main(
@@ -51,6 +62,7 @@ class Run:
 
     def __init__(self, curriculum: Curriculum, folder: Path, device: torch.device) -> None:
         self.curriculum, self.folder, self.device = curriculum, folder, device
+        self.precision = choose_precision(curriculum.precision, device)
         torch.manual_seed(curriculum.seed)
         self.photographs, held_out = _read_material(curriculum)
         material = curriculum.material
@@ -76,7 +88,10 @@ class Run:
         if resume and self._state_file.is_file():
             self._load()
         else:
-            self._judge(minutes=0)
+            began = time.monotonic()
+            self._begin()
+            self._judge((time.monotonic() - began) / 60)
+            self._save()
         before = self.history[-1].minutes
         began = time.monotonic()
         with tqdm(initial=self.progress.step, total=schedule.steps, mininterval=10) as bar:
@@ -89,15 +104,29 @@ class Run:
                     self._judge(before + (time.monotonic() - began) / 60)
                     self._save()
 
+    def _begin(self) -> None:
+        if start := self.curriculum.start:
+            schedule, seed = self.curriculum.schedule, self.curriculum.seed
+            first = -1 - CALIBRATION_BATCHES
+            numbers = range(first, first - math.ceil(start.views / schedule.batch_size), -1)
+            views = (self._views(number, schedule.sides[0]) for number in numbers)
+            fit(self.student, self.imitation, self.teacher, views, start.cells, seed)
+
     def _build_judge(self, held_out: Photographs) -> Judge:
         """Standardise the teacher's channels, on which its lessons depend, and let it see them."""
-        side = self.curriculum.schedule.sides[-1]
+        schedule = self.curriculum.schedule
+        side = schedule.sides[-1]
         with self._autocast():
             self.teacher.calibrate(
                 self._views(-1 - index, side).teacher for index in range(CALIBRATION_BATCHES)
             )
         per_class = self.curriculum.material.held_out
-        return Judge(self.teacher, held_out, per_class, side, self.device)
+        count = len(held_out.labels)
+        views = (
+            centre_views(held_out.select(rows), side, schedule.teacher_side).to(self.device)
+            for rows in torch.arange(count).chunk(math.ceil(count / JUDGED_TOGETHER))
+        )
+        return Judge(self.teacher, views, per_class, self.precision)
 
     def _step(self) -> float:
         schedule, progress = self.curriculum.schedule, self.progress
@@ -124,16 +153,18 @@ class Run:
     def _views(self, number: int, side: int) -> Views:
         """The batch of a number, drawn from it and the seed alone: a resumed run sees the same."""
         generator = torch.Generator().manual_seed((self.curriculum.seed << 32) + number)
-        batch_size = self.curriculum.schedule.batch_size
-        rows = torch.randint(len(self.photographs.labels), (batch_size,), generator=generator)
-        return random_views(self.photographs.select(rows), side, generator).to(self.device)
+        schedule, photographs = self.curriculum.schedule, self.photographs
+        rows = torch.randint(len(photographs.labels), (schedule.batch_size,), generator=generator)
+        views = random_views(photographs.select(rows), side, schedule.teacher_side, generator)
+        return views.to(self.device)
 
     def _judge(self, minutes: float) -> None:
         """Write the weights as they are, and what they are worth."""
+        self.student.eval()
+        write_atomically(self.folder / "vgg16.safetensors", save(self.student.folded()))
         verdict = self.judge.verdict(self.student, self.imitation, self.progress.step, minutes)
         self.history.append(verdict)
         tqdm.write(str(verdict))
-        write_atomically(self.folder / "vgg16.safetensors", save(self.student.folded()))
         records = [dataclasses.asdict(verdict) for verdict in self.history]
         write_atomically(self.folder / "history.json", json.dumps(records, indent=1).encode())
 
@@ -154,7 +185,8 @@ class Run:
         self.history = [verdict for verdict in verdicts if verdict.step <= self.progress.step]
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16)
+        enabled = self.precision == torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
 def _read_material(curriculum: Curriculum) -> tuple[Photographs, Photographs]:

@@ -1,7 +1,6 @@
 """What a student is worth on photographs that it has not learned from."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +9,7 @@ from torch import Tensor
 
 from model.student import MAPS, PAIRS, Imitation, Student
 from model.teacher import BLOCKS, Lesson, Teacher
-from model.views import Photographs, centre_views
-
-BATCH = 50
+from model.views import Views
 
 
 @dataclass(frozen=True)
@@ -32,23 +29,20 @@ class Verdict:
 class Judge:
     """Photographs that no student learns from, and what the teacher says of them: in memory.
 
-    ``held_out`` holds ``per_class`` photographs of each class in a row; they are seen whole.
+    ``batches`` are views of ``per_class`` photographs of each class in a row, seen whole.
     """
 
     def __init__(
         self,
         teacher: Teacher,
-        held_out: Photographs,
+        batches: Iterable[Views],
         per_class: int,
-        side: int,
-        device: torch.device,
+        precision: torch.dtype,
     ) -> None:
-        self.per_class, self.device = per_class, device
+        self.per_class, self.precision = per_class, precision
         self.cases: list[tuple[Tensor, Lesson]] = []
-        count = len(held_out.labels)
-        for rows in torch.arange(count).chunk(math.ceil(count / BATCH)):
-            views = centre_views(held_out.select(rows), side).to(device)
-            with self._autocast():
+        for views in batches:
+            with self._autocast(views.student):
                 self.cases.append((views.student, teacher(views.teacher)))
         self.teacher_accuracy = {
             f"teacher block {block}": self._accuracy(
@@ -63,7 +57,7 @@ class Judge:
         student.eval()
         pooled, similarities = [], []
         for views, lesson in self.cases:
-            with self._autocast():
+            with self._autocast(views):
                 maps = student(views)
                 similarities.append(imitation(maps, lesson)[0] * len(views))
             pooled.append([_pool(features) for features in maps])
@@ -81,8 +75,9 @@ class Judge:
         """Outside autocast: rounded to bfloat16, the cosines of most neighbours are the same."""
         return round(nearest_neighbour_accuracy(torch.cat(list(vectors)), self.per_class), 3)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16)
+    def _autocast(self, views: Tensor) -> torch.autocast:
+        enabled = self.precision == torch.bfloat16
+        return torch.autocast(views.device.type, torch.bfloat16, enabled=enabled)
 
 
 def _pool(features: Tensor) -> Tensor:

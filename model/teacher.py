@@ -1,6 +1,7 @@
 """The teacher of a distillation: ImageNet's MobileNetV2, its maps and its class scores."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import CheckpointError
 
@@ -29,8 +31,9 @@ class Lesson(NamedTuple):
 class Teacher(nn.Module):
     """MobileNetV2 at its own strides (8, 16, 32, 32), not the dilated backbone: it never learns.
 
-    Views must be 32n + 1 pixels a side: there torch's padding is TensorFlow's, which the weights
-    may have been trained with, and cells of all strides begin at the same corner.
+    Its batch normalisation is folded away. Views must be 32n + 1 pixels a side: there torch's
+    padding is TensorFlow's, which the weights may have been trained with, and cells of all strides
+    begin at the same corner.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -42,6 +45,7 @@ class Teacher(nn.Module):
             raise CheckpointError(
                 f"{weights} does not hold torchvision's mobilenet_v2 with classifier ({error})"
             ) from error
+        _fold(self.network.eval())
         self.standards = nn.ModuleDict(
             {
                 str(block): nn.BatchNorm2d(width, EPSILON, momentum=None, affine=False)
@@ -74,3 +78,13 @@ class Teacher(nn.Module):
         pooled = standardised.mean((2, 3)) * deviation + standard.get_buffer("running_mean")
         logits: Tensor = self.network.classifier(pooled)
         return logits
+
+
+def _fold(network: nn.Module) -> None:
+    """Batch normalisation into the convolution before it, in place."""
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            for index, (layer, after) in enumerate(pairwise(module)):
+                if isinstance(layer, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+                    module[index] = fuse_conv_bn_eval(layer, after)
+                    module[index + 1] = nn.Identity()

@@ -40,10 +40,10 @@ class Photographs(NamedTuple):
 
 
 class Views(NamedTuple):
-    """The same N views for both networks, normalised; the teacher's are finer."""
+    """The same N views for both networks, normalised; the teacher's are as fine or finer."""
 
     student: Tensor  # (N, 3, side, side) float32
-    teacher: Tensor  # (N, 3, 2 * side - 1, 2 * side - 1) float32
+    teacher: Tensor  # (N, 3, teacher_side, teacher_side) float32
 
     def to(self, device: torch.device) -> "Views":
         """The views on a device, in the layout that convolutions are fastest in."""
@@ -91,7 +91,9 @@ def hold_out(
     return photographs.select(rest.nonzero()[:, 0]), photographs.select(rows)
 
 
-def random_views(photographs: Photographs, side: int, generator: torch.Generator) -> Views:
+def random_views(
+    photographs: Photographs, side: int, teacher_side: int, generator: torch.Generator
+) -> Views:
     """One random crop, mirror image and colour of each photograph, the same for both networks."""
     count = len(photographs.labels)
 
@@ -101,16 +103,17 @@ def random_views(photographs: Photographs, side: int, generator: torch.Generator
     window = _window(photographs.aspects, uniform(0.25, 1), uniform(-LOG_RATIO, LOG_RATIO).exp())
     centre = (1 - window) * torch.stack([uniform(-1, 1), uniform(-1, 1)], dim=1)
     window[:, 0] *= uniform(-1, 1).sign()
-    pixels = _cut(photographs.pixels, window, centre, 2 * side - 1)
+    pixels = _cut(photographs.pixels, window, centre, teacher_side)
     saturation = uniform(0.6, 1.4) * (uniform(0, 1) >= GREY_SHARE)
     return _views(_recolour(pixels, uniform(0.6, 1.4), uniform(0.6, 1.4), saturation), side)
 
 
-def centre_views(photographs: Photographs, side: int) -> Views:
+def centre_views(photographs: Photographs, side: int, teacher_side: int) -> Views:
     """The largest centred square of each photograph."""
     one = torch.ones_like(photographs.aspects)
     window = _window(photographs.aspects, one, one)
-    return _views(_cut(photographs.pixels, window, torch.zeros_like(window), 2 * side - 1), side)
+    pixels = _cut(photographs.pixels, window, torch.zeros_like(window), teacher_side)
+    return _views(pixels, side)
 
 
 def _window(aspects: Tensor, area: Tensor, ratio: Tensor) -> Tensor:
@@ -136,7 +139,7 @@ def _recolour(views: Tensor, brightness: Tensor, contrast: Tensor, saturation: T
 
 
 def _views(pixels: Tensor, side: int) -> Views:
-    """(N, 3, 2 * side - 1, 2 * side - 1) in 0..255 -> Views."""
+    """(N, 3, teacher_side, teacher_side) in 0..255 -> Views."""
     small = F.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
     transform = TransformConfig()
     return Views(normalise(small, transform), normalise(pixels, transform))

@@ -145,7 +145,7 @@ def train(config: Path, **options: Any) -> None:
 @click.argument("config", type=EXISTING_FILE)
 @click.option("--data", type=EXISTING, help="Folder of the material, instead of the recipe's.")
 @click.option("--run-dir", type=ANY_PATH, help="Folder for the weights and their history.")
-@click.option("--steps", type=click.IntRange(1), help="Length of the run, instead of the recipe's.")
+@click.option("--steps", type=click.IntRange(0), help="Length of the run, instead of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on where the run was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def distill(config: Path, **options: Any) -> None:

@@ -11,12 +11,13 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
-from model import distill
+from model import distill, regression
 from model.backbone import load_imagenet_weights, vgg16
 from model.configuration import read_toml
 from model.curriculum import Curriculum
 from model.errors import CheckpointError, ConfigError, DatasetError
 from model.judge import nearest_neighbour_accuracy
+from model.regression import draw, fit_layer
 from model.student import GIVEN, Student
 from model.teacher import Teacher
 from model.views import Photographs, centre_views, hold_out, random_views, read_photographs
@@ -39,6 +40,7 @@ held_out = 2
 [schedule]
 steps = {steps}
 sides = [33]
+teacher_side = 65
 batch_size = 4
 warm_up = 2
 judge_every = 2
@@ -123,7 +125,7 @@ def test_a_student_without_batch_normalisation_computes_the_same(material, tmp_p
     images = torch.randn(2, 3, 49, 33)
     with torch.no_grad():
         for folded, unfolded in zip(backbone(images), student(images), strict=True):
-            assert unfolded.std() > 0.1
+            assert unfolded.std() > 0.05
             torch.testing.assert_close(folded, unfolded, rtol=1e-4, atol=1e-4)
 
 
@@ -181,6 +183,24 @@ def test_a_run_may_be_lengthened_but_not_changed_when_it_resumes(material, tmp_p
 # Its parts
 
 
+@torch.no_grad()
+def test_the_teacher_is_mobilenet_v2(material):
+    torch.manual_seed(0)
+    views = torch.randn(2, 3, 65, 65)
+    network = torchvision.models.mobilenet_v2().eval()
+    network.load_state_dict(load_file(material / "teacher.safetensors"))
+    logits = Teacher(material / "teacher.safetensors")(views).logits
+    torch.testing.assert_close(logits, network(views), rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_student_that_has_not_learned_hands_its_input_on(material):
+    torch.manual_seed(0)
+    layers = Student(material / "given.safetensors").eval().layers
+    maps = torch.rand(2, 512, 5, 5)
+    assert torch.corrcoef(torch.stack([maps.flatten(), layers[26](maps).flatten()]))[0, 1] > 0.4
+
+
 def test_the_teacher_reads_its_own_maps_as_it_classifies(material):
     teacher = Teacher(material / "teacher.safetensors")
     views = torch.randn(4, 3, 65, 65)
@@ -203,7 +223,7 @@ def test_a_square_in_a_photograph_is_a_square_in_its_view(aspect):
     wide, high = 20 * min(1, 1 / aspect), 20 * min(1, aspect)
     left, top = int(80 - wide), int(80 - high)
     photographs.pixels[:, :, top : int(80 + high), left : int(80 + wide)] = 255
-    view = centre_views(photographs, 65).student[0, 0]
+    view = centre_views(photographs, 65, 129).student[0, 0]
     bright = view > view.mean()
     assert bright.any(0).sum() == bright.any(1).sum()
 
@@ -212,11 +232,11 @@ def test_both_networks_see_the_same_view():
     noise = torch.rand(6, 3, 10, 10).mul(255)
     pixels = torch.nn.functional.interpolate(noise, (160, 160), mode="bicubic").clamp(0, 255)
     photographs = Photographs(pixels.byte(), torch.ones(6), ("",) * 6)
-    views = random_views(photographs, 49, torch.Generator().manual_seed(0))
+    views = random_views(photographs, 49, 97, torch.Generator().manual_seed(0))
     shrunk = torch.nn.functional.interpolate(views.teacher, (49, 49), mode="area")
     assert views.teacher.shape[-2:] == (97, 97)
     assert (views.student - shrunk).abs().mean() < 0.1 * views.student.std()
-    again = random_views(photographs, 49, torch.Generator().manual_seed(0))
+    again = random_views(photographs, 49, 97, torch.Generator().manual_seed(0))
     assert torch.equal(views.student, again.student)
 
 
@@ -271,6 +291,7 @@ def test_weights_of_another_network_are_refused(network, material, tmp_path):
     ("before", "after", "message"),
     [
         ("[33]", "[96]", r"schedule\.sides\.0: .*16n \+ 1"),
+        ("teacher_side = 65", "teacher_side = 49", r"schedule\.teacher_side: .*32n \+ 1"),
         ("[33]", "[]", r"schedule\.sides: .*at least 1 item"),
         ("held_out = 2", "held_out = 3", r"material\.held_out: .*multiple of 2"),
         ("seed = 0", "sead = 0", "sead: Unexpected keyword"),
@@ -291,3 +312,37 @@ def test_the_repository_s_curriculum_is_valid_and_ends_at_rate_zero():
     longer = dataclasses.replace(schedule, steps=2 * schedule.steps)
     assert longer.side(0) == schedule.sides[0]
     assert longer.side(longer.steps - 1) == schedule.sides[-1]
+
+
+# Its start in closed form
+
+
+def test_a_start_by_regression_resembles_the_teacher_before_the_first_step(
+    material, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(regression, "RIDGES", (0.1,))
+    path = write_curriculum(tmp_path)
+    path.write_text(path.read_text() + "\n[start]\nviews = 24\ncells = 1200\n")
+    run(material, tmp_path / "plain", steps=0)
+    distill.main(path, material, tmp_path / "fitted", steps=0, device="cpu")
+    plain, fitted = (
+        json.loads((tmp_path / name / "history.json").read_text())[0]["similarity"]
+        for name in ("plain", "fitted")
+    )
+    assert all(fitted[pair] > plain[pair] for pair in plain)
+
+
+def test_a_fitted_layer_predicts_what_its_patches_determine(material, monkeypatch):
+    monkeypatch.setattr(regression, "RIDGES", (0.1,))
+    torch.manual_seed(0)
+    student = Student(material / "given.safetensors").eval()
+    maps = torch.rand(40, 512, 5, 5)
+    shifted = torch.nn.functional.pad(maps, (0, 1))[:, :128, :, 1:]
+    layer = student.layers[28]
+    targets = {17: shifted, 18: shifted.flip(1)}
+    sample = draw(maps, targets, 3, 1000, torch.Generator().manual_seed(0))
+    fit_layer(layer, sample, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        predicted = layer(maps)[:, :128]
+    pair = torch.stack([predicted.flatten(), (shifted - shifted.mean()).flatten()])
+    assert torch.corrcoef(pair)[0, 1] > 0.8
