@@ -213,10 +213,12 @@ def test_a_port_in_use_ends_the_start_of_several_workers_too(lasting_server: Ser
     assert f"cannot listen on 127.0.0.1:{port}" in failed_start("--workers", "2", "--port", port)
 
 
-def test_the_parent_loads_no_torch(lasting_server: Server) -> None:
-    assert "libtorch" not in Path(f"/proc/{lasting_server.process.pid}/maps").read_text()
+def test_the_parent_loads_no_network(lasting_server: Server) -> None:
+    loaded = Path(f"/proc/{lasting_server.process.pid}/maps").read_text()
+    assert "libtorch" not in loaded
+    assert "libopenvino" not in loaded
     for pid in children(lasting_server.process.pid):
-        assert "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+        assert "libopenvino" in Path(f"/proc/{pid}/maps").read_text()
 
 
 @pytest.mark.parametrize(("cores", "workers", "threads"), [(8, 2, 4), (8, 3, 2), (2, 4, 1)])
