@@ -1,5 +1,6 @@
 """A network as OpenVINO graphs of free height and width, made by torch once and kept on disk."""
 
+import functools
 import hashlib
 import logging
 import shutil
@@ -40,9 +41,15 @@ def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
 def graph_folder(checkpoint: Checkpoint, cache: Path) -> Path:
     """A folder for all that decides the graphs: the weights, the network's code, OpenVINO."""
     digest = hashlib.sha256(f"{checkpoint.sha256} {openvino.__version__}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    digest.update(_code())
     return cache / f"{checkpoint.path.stem}-{digest.hexdigest()[:16]}"
+
+
+@functools.cache
+def _code() -> bytes:
+    """All sources of this package, read once a process."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return b"".join(source.read_bytes() for source in sources)
 
 
 def _keep(graphs: Graphs, folder: Path) -> None:

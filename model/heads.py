@@ -1,7 +1,5 @@
 """Heads: what is kept of a support, and how a query's features are compared with it."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
@@ -11,11 +9,6 @@ from model.guidance import SIMILARITIES, fuse_prototypes, masked_average_pooling
 
 Encoding = tuple[Tensor, ...]
 """What a head keeps of K supports, each tensor (B, K, ...)."""
-
-
-def stack_shots(shots: Iterable[Encoding]) -> Encoding:
-    """Encodings of a few shots each -> the encoding of all of them, in order."""
-    return tuple(torch.cat(parts, dim=1) for parts in zip(*shots, strict=True))
 
 
 class GuidanceBranch(nn.Module):

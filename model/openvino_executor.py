@@ -50,8 +50,9 @@ class OpenVinoExecutor:
         }
         # A folder of this checkpoint's own: OpenVINO may tell graphs apart by their shape alone.
         compiled = graph_folder(checkpoint, cache) / "compiled"
+        core = openvino.Core()
         self._steps = {
-            step: _compile(graph, options, compiled).create_infer_request()
+            step: _compile(core, graph, options, compiled).create_infer_request()
             for step, graph in load_graphs(checkpoint, cache).items()
         }
 
@@ -84,9 +85,10 @@ class OpenVinoExecutor:
         return tuple(outputs.to_tuple())
 
 
-def _compile(graph: openvino.Model, options: dict[str, Any], cache: Path) -> openvino.CompiledModel:
+def _compile(
+    core: openvino.Core, graph: openvino.Model, options: dict[str, Any], cache: Path
+) -> openvino.CompiledModel:
     """What is compiled is kept where the folder can be written: it loads in a fifth of the time."""
-    core = openvino.Core()
     try:
         return core.compile_model(graph, "CPU", {**options, properties.cache_dir: str(cache)})
     except RuntimeError:

@@ -13,7 +13,6 @@ from model.comparison import (
     pool_cells,
     to_cells,
 )
-from model.heads import stack_shots
 from model.network import SGOne
 from model.recipe import Optimiser
 from networks import settle_statistics
@@ -113,7 +112,8 @@ def test_the_order_of_shots_does_not_matter(network, fusion):
 def test_shots_of_different_sizes_are_compared_together(network):
     query, images, masks = episode()
     small = network.encode_support(images[..., :49, :33], masks[..., :49, :33])
-    both = stack_shots([network.encode_support(images, masks), small])
+    shots = zip(network.encode_support(images, masks), small, strict=True)
+    both = tuple(torch.cat(parts, dim=1) for parts in shots)
     assert network.segment(query, both).shape == (1, 2, 65, 65)
 
 
