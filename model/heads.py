@@ -1,5 +1,7 @@
 """Heads: what is kept of a support, and how a query's features are compared with it."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,19 @@ class GuidanceBranch(nn.Module):
         self.activate = nn.ReLU() if config.guidance_relu else nn.Identity()
         self.guidance = nn.Conv2d(deep, width, 3, padding=1)
         self.support_guidance = nn.Conv2d(deep, width, 3, padding=1) if separate else None
+
+    @property
+    def guidance_convolutions(self) -> tuple[nn.Conv2d, ...]:
+        """One, or one for queries and one for supports."""
+        both = (self.guidance, self.support_guidance)
+        return tuple(convolution for convolution in both if convolution is not None)
+
+    @torch.no_grad()
+    def centre(self, mean: Tensor) -> None:
+        """Let the guidance convolutions hand the deepest features on, less their (C,) mean."""
+        for convolution in self.guidance_convolutions:
+            nn.init.dirac_(convolution.weight)
+            cast(Tensor, convolution.bias).copy_(-mean)
 
     def encode(self, features: Features, masks: Tensor) -> Encoding:
         """Features of B·K supports, (B, K, H, W) masks in [0, 1] -> (B, K, C) prototypes."""

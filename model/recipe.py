@@ -4,9 +4,16 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter
+from pydantic import (
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from model.configuration import read_toml
@@ -80,7 +87,15 @@ class Schedule:
 
 @dataclass(frozen=True, config=_FORBID)
 class Recipe:
-    """Everything that decides a run's weights but the hardware."""
+    """Everything that decides a run's weights but the hardware.
+
+    ``precision`` is that of products; ``auto`` is bfloat16 where the hardware multiplies it.
+
+    With ``centred_guidance`` the guidance convolution hands the deepest features on, less their
+    mean over some training views, and does not learn. Behind a ReLU all features point one way:
+    without their mean the cosine of two says whether they are alike, from the first step on, and
+    of unseen classes as of seen ones.
+    """
 
     name: str
     seed: int
@@ -91,7 +106,18 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
     freeze_backbone: bool = True
     backbone_weights: Path | Literal["imagenet"] = "imagenet"
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    centred_guidance: bool = False
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+
+    @model_validator(mode="after")
+    def _can_be_centred(self) -> Self:
+        network = self.network
+        if self.centred_guidance and not (network.head == "guidance" and self.freeze_backbone):
+            raise ValueError(
+                'centred_guidance needs head = "guidance" behind features that stay as they are; '
+                "set freeze_backbone = true, or leave centred_guidance away"
+            )
+        return self
 
     def identity(self) -> str:
         """What must be equal for a run to be resumed: all of it but the paths."""

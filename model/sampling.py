@@ -102,14 +102,20 @@ class ViewLoader:
         if self.transform is None:
             return square(image, label, self.side)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._augmentation(view))
+            torch.manual_seed(zlib.crc32(self._augmentation(view).encode()))
             return self.transform(image, label)
 
-    def _augmentation(self, view: View) -> int:
-        """A seed that is the same in every fold: of what is seen, not of its place in a list."""
+    def name(self, view: View) -> str:
+        """Equal for equal tensors of one side, in every run, fold and list."""
+        image = self.dataset.samples[view.sample].image.resolve()
+        drawn = "square" if self.transform is None else "drawn"
+        return f"{image} {drawn} {self._augmentation(view)}"
+
+    def _augmentation(self, view: View) -> str:
+        """The same in every fold: of what is seen, not of its place in a list."""
         name = self.dataset.samples[view.sample].image.stem
         class_name = self.dataset.classes[view.class_id]
-        return zlib.crc32(f"{self.seed} {class_name} {name} {view.view}".encode())
+        return f"{self.seed} {class_name} {name} {view.view}"
 
 
 class EpisodeBatch(NamedTuple):

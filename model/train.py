@@ -19,7 +19,9 @@ from tqdm import tqdm
 from model.augmentation import TrainingTransform
 from model.backbone import load_imagenet_weights
 from model.checkpoint import Card, save_checkpoint
+from model.errors import ConfigError
 from model.features import FeatureBatch, FeatureStore
+from model.heads import GuidanceBranch
 from model.metrics import Scores
 from model.network import SGOne
 from model.objective import EpisodeLoss, build_optimiser, learning_rate
@@ -34,11 +36,13 @@ from model.sampling import (
     ViewLoader,
     collate,
 )
-from model.torch_executor import choose_device
+from model.torch_executor import choose_device, choose_precision
 from model.validation import predict_masks, score_episodes
 
 VALIDATION_SEED = 1
 """Validation episodes are the same for every run, whatever its training seed."""
+CENTRING_EPISODES = 64
+"""Training episodes whose supports tell the mean feature."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,12 @@ def main(
     composites: Path | None = None,
     fold: int | None = None,
     held_out: Sequence[str] = (),
+    features: Path | None = None,
 ) -> None:
-    """``sgone train``: the options override the recipe's paths, and which classes it may see."""
+    """``sgone train``: the options override the recipe's paths, and which classes it may see.
+
+    Features of a frozen backbone are kept in the folder ``features``, for other runs as well.
+    """
     recipe = override(
         read_recipe(config),
         {"root": data, "composites": composites, "fold": fold, "held_out": tuple(held_out) or None},
@@ -69,7 +77,7 @@ def main(
     )
     place = _join(choose_device(device))
     try:
-        Run(recipe, run_dir or Path("runs") / recipe.name, place).train(resume)
+        Run(recipe, run_dir or Path("runs") / recipe.name, place, features).train(resume)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -102,10 +110,18 @@ def _join(device: torch.device) -> Place:
 class Run:
     """One training run: its data, network and optimiser, and its folder on disk."""
 
-    def __init__(self, recipe: Recipe, folder: Path, place: Place) -> None:
-        self.recipe, self.folder, self.place = recipe, folder, place
+    def __init__(
+        self, recipe: Recipe, folder: Path, place: Place, features: Path | None = None
+    ) -> None:
+        self.recipe, self.folder, self.place, self.features = recipe, folder, place, features
+        self.precision = choose_precision(recipe.precision, place.device)
         torch.manual_seed(recipe.seed)
         self.split = split(recipe.data, recipe.schedule.shots)
+        data, schedule, shares = self.split.training, recipe.schedule, self.split.shares
+        self.loader = ViewLoader(data, schedule.side, TrainingTransform(schedule.side), recipe.seed)
+        self.sampler = EpisodeSampler(
+            data, tuple(shares), schedule.shots, recipe.seed, "class", schedule.views, shares
+        )
         network = build_network(recipe).to(place.device)
         self.network = network.to(memory_format=torch.channels_last)
         self.optimiser = build_optimiser(recipe.optimiser, self.network)
@@ -128,6 +144,9 @@ class Run:
             self.place.device,
             self.recipe.optimiser.object_weight,
         )
+        training = self._store(self.loader) if self.recipe.freeze_backbone else None
+        if self.recipe.centred_guidance and training and not progress.step:
+            self._centre_guidance(training)
         if self.place.world > 1:
             loss = DistributedDataParallel(loss)
         # A backbone that learns gives other features each time: its store is made anew.
@@ -138,7 +157,7 @@ class Run:
             desc=self.recipe.name,
             disable=self.place.rank > 0,
         )
-        for batch in self._batches():
+        for batch in self._batches(training):
             progress.losses.append(self._step(loss, batch))
             progress.step += 1
             bar.set_postfix(loss=f"{progress.losses[-1]:.3f}", refresh=False)
@@ -153,26 +172,25 @@ class Run:
                 break
         bar.close()
 
-    def _batches(self) -> Iterator[EpisodeBatch | FeatureBatch]:
+    def _centre_guidance(self, store: FeatureStore) -> None:
+        episodes = [self.sampler.episode(index) for index in range(CENTRING_EPISODES)]
+        deepest = store.batch(episodes).supports[-1]
+        cast(GuidanceBranch, self.network.head).centre(deepest.float().mean((0, 2, 3)))
+
+    def _batches(self, store: FeatureStore | None) -> Iterator[EpisodeBatch | FeatureBatch]:
         """The batches from the current step on; each process takes its own share of every step."""
-        recipe, schedule, place = self.recipe, self.recipe.schedule, self.place
-        data, shares = self.split.training, self.split.shares
-        loader = ViewLoader(data, schedule.side, TrainingTransform(schedule.side), recipe.seed)
-        sampler = EpisodeSampler(
-            data, tuple(shares), schedule.shots, recipe.seed, "class", schedule.views, shares
-        )
+        schedule, place = self.recipe.schedule, self.place
         size = schedule.batch_size
         firsts = [
             (step * place.world + place.rank) * size
             for step in range(self.progress.step, schedule.steps)
         ]
-        if recipe.freeze_backbone:
-            store = self._store(loader)
+        if store is not None:
             for first in firsts:
-                yield store.batch([sampler.episode(first + i) for i in range(size)])
+                yield store.batch([self.sampler.episode(first + i) for i in range(size)])
         else:
             yield from DataLoader(
-                EpisodicDataset(loader, sampler),
+                EpisodicDataset(self.loader, self.sampler),
                 batch_sampler=[list(range(first, first + size)) for first in firsts],
                 num_workers=schedule.workers,
                 collate_fn=collate,
@@ -233,13 +251,17 @@ class Run:
         return self._store(ViewLoader(self.split.validation, self.recipe.schedule.side))
 
     def _store(self, loader: ViewLoader) -> FeatureStore:
-        dtype = torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
         return FeatureStore(
-            self.kept.backbone, loader, self.recipe.transform, self.place.device, dtype
+            self.kept.backbone,
+            loader,
+            self.recipe.transform,
+            self.place.device,
+            self.precision,
+            self.features,
         )
 
     def _autocast(self) -> torch.autocast:
-        enabled = self.recipe.precision == "bfloat16"
+        enabled = self.precision == torch.bfloat16
         return torch.autocast(self.place.device.type, torch.bfloat16, enabled=enabled)
 
     def _write_checkpoint(self, scores: Scores | None) -> None:
@@ -279,4 +301,12 @@ def build_network(recipe: Recipe) -> SGOne:
     file = None if recipe.backbone_weights == "imagenet" else Path(recipe.backbone_weights)
     load_imagenet_weights(network.backbone, recipe.network.backbone, file)
     network.backbone.requires_grad_(not recipe.freeze_backbone)
+    if recipe.centred_guidance:
+        if (deep := network.backbone.channels[-1]) != recipe.network.guidance_channels:
+            raise ConfigError(
+                f"centred_guidance hands on the {deep} deepest channels; "
+                f"set guidance_channels = {deep}"
+            )
+        for convolution in cast(GuidanceBranch, network.head).guidance_convolutions:
+            convolution.requires_grad_(False)
     return network

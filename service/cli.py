@@ -132,6 +132,7 @@ def segment(
 @click.option("--fold", type=click.IntRange(0, 3), help="Never see this fold's test classes.")
 @click.option("--held-out", multiple=True, help="Choose the checkpoint by this class; repeat.")
 @click.option("--run-dir", type=ANY_PATH, help="Folder for checkpoints, curves and masks.")
+@click.option("--features", type=ANY_PATH, help="Folder for a frozen backbone's features, shared.")
 @click.option("--resume", is_flag=True, help="Go on where the run was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def train(config: Path, **options: Any) -> None:

@@ -15,9 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model import train
+from model.backbone import normalise
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError, ConfigError
+from model.features import FeatureStore
 from model.recipe import read_recipe, split
+from model.sampling import View, ViewLoader
 from networks import build_tiny_network
 from trees import write_folder
 
@@ -81,8 +84,16 @@ def write_recipe(folder, steps=4, frozen="true"):
     return path
 
 
-def run(workshop, recipe, out, resume=False):
-    train.main(recipe, workshop / "data", workshop / "backbone.safetensors", out, resume, "cpu")
+def run(workshop, recipe, out, resume=False, features=None):
+    train.main(
+        recipe,
+        workshop / "data",
+        workshop / "backbone.safetensors",
+        out,
+        resume,
+        "cpu",
+        features=features,
+    )
     return out
 
 
@@ -146,6 +157,64 @@ def test_another_recipe_does_not_resume(workshop, finished, tmp_path):
     recipe = write_recipe(tmp_path, steps=8)
     with pytest.raises(CheckpointError, match="another recipe"):
         run(workshop, recipe, finished, resume=True)
+
+
+def test_features_kept_in_a_folder_serve_other_runs_and_change_nothing(
+    workshop, finished, tmp_path, monkeypatch
+):
+    features = tmp_path / "features"
+    first = run(workshop, write_recipe(tmp_path), tmp_path / "first", features=features)
+    monkeypatch.setattr(FeatureStore, "_read", None)
+    second = run(workshop, write_recipe(tmp_path), tmp_path / "second", features=features)
+    expected = weights_of(finished)
+    for again in map(weights_of, (first, second)):
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+
+
+def test_features_of_another_size_are_not_taken_from_the_folder(workshop, tmp_path):
+    features = tmp_path / "features"
+    recipe = write_recipe(tmp_path, steps=2)
+    run(workshop, recipe, tmp_path / "first", features=features)
+    before = {path.parent.name for path in features.glob("*/*")}
+    recipe.write_text(recipe.read_text().replace("side = 65", "side = 97"))
+    run(workshop, recipe, tmp_path / "second", features=features)
+    after = {path.parent.name for path in features.glob("*/*")}
+    assert len(before) == 1
+    assert len(after) == 2
+
+
+def test_centred_guidance_compares_features_less_their_mean_and_does_not_learn(workshop, tmp_path):
+    path = write_recipe(tmp_path)
+    text = path.read_text().replace("guidance_channels = 16", "guidance_channels = 320")
+    path.write_text(text.replace("seed = 0", "seed = 0\ncentred_guidance = true"))
+    weights = weights_of(run(workshop, path, tmp_path / "run"))
+    kernel = weights["network.head.guidance.weight"]
+    assert torch.equal(kernel, torch.nn.init.dirac_(torch.empty_like(kernel)))
+    means = -weights["network.head.guidance.bias"]
+    recipe = train.override(read_recipe(path), {"root": workshop / "data", "fold": None}, {})
+    pictures = split(recipe.data, 1).training
+    loader = ViewLoader(pictures, 65)
+    images = torch.stack([loader.load(View(i, 0, 0))[0] for i in range(len(pictures.samples))])
+    backbone = train.build_network(
+        dataclasses.replace(recipe, backbone_weights=workshop / "backbone.safetensors")
+    ).backbone.eval()
+    seen = backbone(normalise(images, recipe.transform))[-1].mean((0, 2, 3))
+    # The run's own views are drawn crops: their means are alike, channel by channel.
+    assert torch.corrcoef(torch.stack([means, seen]))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("guidance_channels = 16", "set guidance_channels = 320"),
+        ("freeze_backbone = false", "set freeze_backbone = true"),
+    ],
+)
+def test_what_cannot_be_centred_is_refused_with_the_fix(workshop, tmp_path, line, message):
+    path = write_recipe(tmp_path, frozen="false" if "freeze" in line else "true")
+    path.write_text(path.read_text().replace("seed = 0", "seed = 0\ncentred_guidance = true"))
+    with pytest.raises(ConfigError, match=message):
+        run(workshop, path, tmp_path / "run")
 
 
 def test_training_learns_to_find_the_colour(workshop, tmp_path):
