@@ -108,10 +108,10 @@ class Curriculum:
     def identity(self) -> str:
         """What must be equal for a run to be resumed: all of it but the paths and the plan.
 
-        A run may get other ``steps``, ``sides`` and judgements while it goes; its rate follows.
+        A run may get other steps, sides, rates and judgements while it goes.
         """
         table = TypeAdapter(Curriculum).dump_python(self, mode="json")
         table["material"] = self.material.held_out
-        for planned in ("steps", "sides", "judge_every"):
+        for planned in ("steps", "sides", "learning_rate", "warm_up", "judge_every"):
             del table["schedule"][planned]
         return json.dumps(table, sort_keys=True)

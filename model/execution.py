@@ -34,8 +34,11 @@ class Executor(Protocol):
     precision: str
     transform: TransformConfig
 
-    def read(self, images: Sequence[Pixels]) -> list[Features]:
-        """Images of any sizes through the backbone, together where that is faster."""
+    def read(self, images: Sequence[Pixels], once: bool = False) -> list[Features]:
+        """Images of any sizes through the backbone, together where that is faster.
+
+        What is used ``once`` may be read when it is used, where that is faster.
+        """
 
     def encode(self, support: PreparedSupport, features: Features) -> EncodedShots:
         """One support, read before -> what is kept of it, arrays (1, 1, ...)."""

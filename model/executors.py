@@ -21,6 +21,7 @@ GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia
 class Placement:
     """How a network is to run. ``cache`` is the folder for what is prepared for an executor.
 
+    ``fixed_shapes`` graphs at most OpenVINO compiles, while it serves, for the sizes that recur.
     auto takes torch where there is a CUDA GPU, else OpenVINO where it can run the network, and
     bfloat16 where the hardware multiplies it.
     """
@@ -30,6 +31,7 @@ class Placement:
     precision: str = "auto"
     threads: int | None = None
     cache: Path = field(default_factory=partial(platformdirs.user_cache_path, "sg-one-service"))
+    fixed_shapes: int = 0
 
 
 def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:
@@ -44,7 +46,13 @@ def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:
     if not obstacle:
         from model.openvino_executor import OpenVinoExecutor
 
-        return OpenVinoExecutor(checkpoint, placement.cache, placement.precision, placement.threads)
+        return OpenVinoExecutor(
+            checkpoint,
+            placement.cache,
+            placement.precision,
+            placement.threads,
+            placement.fixed_shapes,
+        )
     if placement.executor == "openvino":
         raise DeviceError(f"executor is openvino, but {obstacle}")
     return _open_torch(checkpoint, placement)

@@ -12,17 +12,42 @@ from model.checkpoint import Checkpoint
 from model.silent_openvino import openvino
 
 STEPS = ("read", "encode", "compare")
-"""The graphs: an image through the backbone; a support kept; a query compared with supports."""
+"""The graphs: an image through the backbone; a support kept; a query compared with supports.
+
+Two more join the first with each of the others: features that stay inside a graph need not leave it
+in rows and columns, which takes as long as half the network.
+"""
+FEATURES_AT = {"encode": 1, "compare": 0}
+"""Where among the inputs of these graphs the features stand."""
 _log = logging.getLogger(__name__)
 
 Graphs = dict[str, openvino.Model]
 
 
 def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
-    """The graphs of STEPS, from the ``cache`` folder or else made there.
+    """The graphs of STEPS and ``read_and_encode``, ``read_and_compare``.
 
-    Nothing fails for a folder that cannot be written: the graphs are then made at each start.
+    STEPS are kept in the ``cache`` folder. Nothing fails for a folder that cannot be written: they
+    are then made at each start.
     """
+    graphs = _load_steps(checkpoint, cache)
+    for step, place in FEATURES_AT.items():
+        graphs[f"read_and_{step}"] = _join(graphs["read"], graphs[step], place)
+    return graphs
+
+
+def _join(read: openvino.Model, step: openvino.Model, place: int) -> openvino.Model:
+    """One graph, which takes an image where ``step`` takes its features."""
+    read, step = read.clone(), step.clone()
+    parameters = step.get_parameters()
+    end = place + len(read.outputs)
+    for parameter, result in zip(parameters[place:end], read.get_results(), strict=True):
+        parameter.output(0).replace(result.input_value(0))
+    inputs = [*parameters[:place], *read.get_parameters(), *parameters[end:]]
+    return openvino.Model(step.get_results(), inputs)
+
+
+def _load_steps(checkpoint: Checkpoint, cache: Path) -> Graphs:
     folder = graph_folder(checkpoint, cache)
     core = openvino.Core()
     with suppress(RuntimeError):  # no such file, or a broken one

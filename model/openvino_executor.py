@@ -2,35 +2,45 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.episode import Fusion
 from model.errors import DeviceError
 from model.execution import EncodedShots, PreparedSupport, split_shots
 from model.export import graph_folder, load_graphs
+from model.openvino_graph import Arrays, Compiler, FixedShapes, Graph
 from model.silent_openvino import hints, openvino, properties
 from model.transforms import Logits, Pixels, enlarge, unite
 
-Arrays = tuple[NDArray[Any], ...]
 TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
+
+
+class Unread(NamedTuple):
+    """An image that goes through the backbone in one graph with the step that needs it."""
+
+    image: Pixels
 
 
 class OpenVinoExecutor:
     """An Executor on the CPU, for networks that read supports as they read queries.
 
     It keeps its graphs, and what OpenVINO makes of them, in the ``cache`` folder. ``precision``
-    auto is bfloat16 where the processor multiplies it, else float32. DeviceError for an unknown
-    one.
+    auto is bfloat16 where the processor multiplies it, else float32. ``fixed_shapes`` graphs at
+    most are compiled for the sizes that recur. DeviceError for an unknown precision.
     """
 
     name, device = "openvino", "cpu"
 
     def __init__(
-        self, checkpoint: Checkpoint, cache: Path, precision: str, threads: int | None
+        self,
+        checkpoint: Checkpoint,
+        cache: Path,
+        precision: str,
+        threads: int | None,
+        fixed_shapes: int = 0,
     ) -> None:
         if precision == "auto":
             precision = "bfloat16" if multiplies_bfloat16() else "float32"
@@ -49,50 +59,54 @@ class OpenVinoExecutor:
             **({properties.inference_num_threads: threads} if threads else {}),
         }
         # A folder of this checkpoint's own: OpenVINO may tell graphs apart by their shape alone.
-        compiled = graph_folder(checkpoint, cache) / "compiled"
-        core = openvino.Core()
-        self._steps = {
-            step: _compile(core, graph, options, compiled).create_infer_request()
-            for step, graph in load_graphs(checkpoint, cache).items()
+        compiler = Compiler(options, graph_folder(checkpoint, cache) / "compiled")
+        self.fixed_shapes = FixedShapes(compiler, fixed_shapes)
+        self._graphs = {
+            name: Graph(model, compiler, self.fixed_shapes)
+            for name, model in load_graphs(checkpoint, cache).items()
         }
 
-    def read(self, images: Sequence[Pixels]) -> list[Arrays]:
+    def read(self, images: Sequence[Pixels], once: bool = False) -> list[Arrays | Unread]:
         """One by one: batches gain nothing on a CPU."""
-        return [self._run("read", (image[None],)) for image in images]
+        unread = [Unread(image) for image in images]
+        return list(unread) if once else [self._features(image) for image in unread]
 
-    def encode(self, support: PreparedSupport, features: Arrays) -> EncodedShots:
+    def encode(self, support: PreparedSupport, features: Arrays | Unread) -> EncodedShots:
         """One support, read before -> arrays (1, 1, ...)."""
-        shots: EncodedShots = self._run("encode", (support.mask[None, None], *features))
-        return shots
+        mask = support.mask[None, None]
+        if isinstance(features, Unread):
+            return self._graphs["read_and_encode"].run(mask, features.image[None])
+        return self._graphs["encode"].run(mask, *features)
 
     def compare(
-        self, features: Arrays, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
+        self,
+        features: Arrays | Unread,
+        size: tuple[int, int],
+        shots: EncodedShots,
+        fusion: Fusion,
     ) -> Logits:
         """A union compares with one shot after the other."""
         groups = [shots] if fusion == "average" else split_shots(shots)
-        logits = [self._run("compare", (*features, *group))[0][0, 0] for group in groups]
+        if len(groups) > 1:
+            features = self._features(features)
+        logits = [self._logits(features, group) for group in groups]
         return unite(enlarge(np.stack(logits), size, self.align_corners))
 
     def memory_bytes(self) -> int:
         """What lies in the process's own memory is not the device's."""
         return 0
 
-    def _run(self, step: str, inputs: Arrays) -> Arrays:
-        """The outputs are copies: the next run writes over the request's own."""
-        outputs = self._steps[step].infer(
-            [np.ascontiguousarray(array) for array in inputs], share_inputs=True
-        )
-        return tuple(outputs.to_tuple())
+    def _features(self, image: Arrays | Unread) -> Arrays:
+        return self._graphs["read"].run(image.image[None]) if isinstance(image, Unread) else image
 
-
-def _compile(
-    core: openvino.Core, graph: openvino.Model, options: dict[str, Any], cache: Path
-) -> openvino.CompiledModel:
-    """What is compiled is kept where the folder can be written: it loads in a fifth of the time."""
-    try:
-        return core.compile_model(graph, "CPU", {**options, properties.cache_dir: str(cache)})
-    except RuntimeError:
-        return core.compile_model(graph, "CPU", options)
+    def _logits(self, features: Arrays | Unread, shots: EncodedShots) -> Logits:
+        """One group of shots, averaged -> (2, h', w')."""
+        if isinstance(features, Unread):
+            outputs = self._graphs["read_and_compare"].run(features.image[None], *shots)
+        else:
+            outputs = self._graphs["compare"].run(*features, *shots)
+        logits: Logits = outputs[0][0, 0]
+        return logits
 
 
 def multiplies_bfloat16() -> bool:

@@ -1,6 +1,6 @@
 """Segmenter: a network with its pre- and post-processing; it keeps no request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,26 +49,15 @@ class Segmenter:
 
     def encode_support(self, supports: Sequence[PreparedSupport]) -> EncodedShots:
         """K shots, each of its own size -> arrays (1, K, ...)."""
-        features = self.executor.read([support.image for support in supports])
+        features = self.executor.read([support.image for support in supports], once=True)
         return stack_shots(map(self.executor.encode, supports, features))
 
     def segment(
         self, query: PreparedQuery, shots: EncodedShots, fusion: Fusion = "average"
     ) -> Logits:
         """A query and K encoded shots -> (2, h, w) logits."""
-        logits: Logits = self.segment_classes(query, [shots], fusion)[0]
-        return logits
-
-    def segment_classes(
-        self, query: PreparedQuery, classes: Iterable[EncodedShots], fusion: Fusion = "average"
-    ) -> NDArray[np.float32]:
-        """A query and the encoded shots of N classes -> (N, 2, h, w) logits.
-
-        The query is read once for all of them.
-        """
-        (features,) = self.executor.read([query.image])
-        size = query.network_size
-        return np.stack([self.executor.compare(features, size, shots, fusion) for shots in classes])
+        (features,) = self.executor.read([query.image], once=True)
+        return self.executor.compare(features, query.network_size, shots, fusion)
 
     def restore(self, logits: Logits, size: tuple[int, int]) -> NDArray[np.float32]:
         """(2, h, w) logits -> (H, W) probability of the object at the query's own size."""

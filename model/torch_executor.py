@@ -38,7 +38,7 @@ class TorchExecutor:
         self.network = network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def read(self, images: Sequence[Pixels]) -> list[Features]:
+    def read(self, images: Sequence[Pixels], once: bool = False) -> list[Features]:
         """Images of one size share batches on a GPU."""
         features: dict[int, Features] = {}
         for rows in self._batches(images):

@@ -265,6 +265,8 @@ def prepare(**flags: str | None) -> None:
     from service.settings import read_settings
 
     engine = Engine.load(read_settings(**flags))
+    for task in engine.warm_up_tasks(thorough=True):
+        engine.run_batch([task])
     click.echo(f"{engine.checkpoint.path.name} is ready for {engine.executor.name}")
 
 

@@ -104,13 +104,18 @@ class Engine:
         """Resize one shot; with a key, its encoding is kept for the next time."""
         return FreshSupport(self.segmenter.prepare_support(support), key)
 
-    def warm_up_tasks(self) -> Iterator[Task]:
-        """Real work, so that no request pays for the first kernels and allocations."""
+    def warm_up_tasks(self, thorough: bool = False) -> Iterator[Task]:
+        """Real work, so that no request pays for the first kernels and allocations.
+
+        ``thorough`` adds two classes, for which an executor may have other graphs.
+        """
         side = self.segmenter.transform.side
         for height, width in WARM_UP_SHAPES:
             photograph = np.zeros((side * height // 4, side * width // 4, 3), np.uint8)
             support = Support(photograph, np.ones(photograph.shape[:2], np.bool_))
             yield self.prepare([support], photograph, "average")
+            if thorough:
+                yield self.prepare([support, support], photograph, "average", shots=(1, 1))
 
     def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation]:
         """One result for each task, in order. One bad task fails the batch: see InHalves."""
@@ -127,7 +132,7 @@ class Engine:
         images = [shot.support.image for shot in unknown.values()]
         images += [task.query.image for task in tasks]
         started = time.perf_counter()
-        features = self.executor.read(images)
+        features = self.executor.read(images, once=all(len(task.shots) == 1 for task in tasks))
         # All images have about the same number of pixels, hence the same cost.
         read_ms = _since(started) / len(images)
         cost_ms = {}
@@ -175,7 +180,13 @@ class Engine:
 
 def placement_of(settings: Settings) -> Placement:
     """How the settings want a network to run."""
-    placement = Placement(settings.executor, settings.device, settings.precision, settings.threads)
+    placement = Placement(
+        settings.executor,
+        settings.device,
+        settings.precision,
+        settings.threads,
+        fixed_shapes=settings.fixed_shapes,
+    )
     if settings.cache_dir is None:
         return placement
     return dataclasses.replace(placement, cache=settings.cache_dir)

@@ -49,6 +49,14 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="Folder for prepared networks; in the user's cache when unset."),
     ] = None
+    fixed_shapes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=64,
+            description="Graphs that OpenVINO compiles for the sizes that recur; 0 compiles none.",
+        ),
+    ] = 4
     prototype_cache_bytes: Annotated[
         int,
         Field(ge=0, description="Bytes of encodings of sent supports that are kept; 0 keeps none."),

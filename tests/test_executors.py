@@ -16,8 +16,9 @@ from model.episode import FUSIONS, Support
 from model.errors import DeviceError
 from model.execution import split_shots, stack_shots
 from model.executors import Placement, open_executor
-from model.export import graph_folder, load_graphs
+from model.export import STEPS, graph_folder, load_graphs
 from model.network import SGOne
+from model.openvino_executor import OpenVinoExecutor
 from model.predictor import Segmenter
 from model.transforms import TransformConfig
 from networks import settle_statistics
@@ -124,6 +125,51 @@ def test_the_shipped_network_gives_the_same_masks_of_photographs(cache):
     assert np.mean((results[0] > 0.5) == (results[1] > 0.5)) > 0.9999
 
 
+def test_features_that_are_used_once_give_the_same(segmenters):
+    executor = segmenters[0].executor
+    support = segmenters[0].prepare_support(Support(photograph(), disc()))
+    query = segmenters[0].prepare_query(photograph(seed=3))
+    logits = []
+    for once in (True, False):
+        shown, asked = executor.read([support.image, query.image], once=once)
+        shots = executor.encode(support, shown)
+        logits.append(executor.compare(asked, query.network_size, shots, "average"))
+    assert np.abs(logits[0] - logits[1]).max() < 1e-4
+
+
+def test_sizes_that_recur_get_graphs_of_their_own(tmp_path, cache):
+    checkpoint = checkpoint_of(NETWORKS["matching"], tmp_path)
+    placement = Placement("openvino", "cpu", "float32", cache=cache)
+    free, fixed = (
+        open_executor(checkpoint, dataclasses.replace(placement, fixed_shapes=count))
+        for count in (0, 1)
+    )
+    segmenters = [Segmenter(executor) for executor in (free, fixed)]
+    support = segmenters[0].prepare_support(Support(photograph(), disc()))
+    shots = segmenters[0].encode_support([support])
+
+    def difference(size: tuple[int, int]) -> float:
+        query = segmenters[0].prepare_query(photograph(*size))
+        one, other = (segmenter.segment(query, shots) for segmenter in segmenters)
+        return float(np.abs(one - other).max())
+
+    def kept() -> list[int]:
+        """Heights of the queries that have a graph of their own; none is being compiled."""
+        assert isinstance(fixed, OpenVinoExecutor)
+        fixed.fixed_shapes.wait()
+        return [shapes[0][2] for _, shapes in fixed.fixed_shapes.ready]
+
+    landscape, portrait = (40, 90), (90, 40)
+    assert difference(landscape) < TOLERANCE and kept() == []
+    assert difference(landscape) < TOLERANCE and len(kept()) == 1
+    assert difference(landscape) < 1e-4  # by its own graph
+    before = kept()
+    for _ in range(4):
+        assert difference(portrait) < 1e-4 and kept() == before
+    assert [difference(portrait) < 1e-4 for _ in range(3)] and kept() != before
+    assert difference(portrait) < 1e-4 and difference(landscape) < 1e-4
+
+
 def test_shots_are_stacked_and_split_without_a_change():
     shots = [(np.full((1, 1, 4), number, np.float32),) for number in range(3)]
     together = stack_shots(shots)
@@ -184,7 +230,7 @@ def test_broken_graphs_are_made_again(tmp_path):
     load_graphs(checkpoint, tmp_path / "cache")
     (broken,) = (tmp_path / "cache").glob("*/compare.xml")
     broken.write_text("<net")
-    assert set(load_graphs(checkpoint, tmp_path / "cache")) == {"read", "encode", "compare"}
+    assert {*STEPS} < {*load_graphs(checkpoint, tmp_path / "cache")}
     assert broken.read_text() != "<net"
 
 

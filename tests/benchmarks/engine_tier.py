@@ -57,7 +57,9 @@ def compare_query_passes(settings: Settings, rounds: int) -> dict[str, Any]:
     measured = {}
     for size in SIZES:
         ours = our_pass(engine, size)
-        alone = openvino_pass(engine.checkpoint, size, settings.threads or 1)
+        alone = openvino_pass(
+            engine.checkpoint, size, settings.threads or 1, engine.executor.precision
+        )
         times = interleave({"ours": ours, "openvino": alone}, rounds)
         times["largest_difference"] = float(np.abs(ours() - alone()).max())
         measured[f"{size[1]}x{size[0]}"] = times
