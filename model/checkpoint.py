@@ -188,7 +188,7 @@ def _check_manifest(path: Path, sha256: str) -> None:
     if not manifest.is_file():
         return
     try:
-        entries = tomllib.loads(manifest.read_text()).get("checkpoint", [])
+        entries = tomllib.loads(manifest.read_text(encoding="utf-8")).get("checkpoint", [])
     except tomllib.TOMLDecodeError as error:
         raise CheckpointError(f"{manifest} is not valid TOML ({error})") from error
     for entry in entries:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 def read_toml(path: Path, kind: type[T]) -> T:
     """Parse and check a TOML file; ConfigError names every unknown key and impossible value."""
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"{path} does not exist; name a recipe such as those in configs/"

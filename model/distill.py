@@ -180,7 +180,7 @@ class Run:
         """The state, and the judgements up to it: a kill may have left one more."""
         identity = self.curriculum.identity()
         self.progress = load_progress(self._state_file, self.modules, self.optimiser, identity)
-        records = json.loads((self.folder / "history.json").read_text())
+        records = json.loads((self.folder / "history.json").read_text(encoding="utf-8"))
         verdicts = [Verdict(**record) for record in records]
         self.history = [verdict for verdict in verdicts if verdict.step <= self.progress.step]
 

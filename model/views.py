@@ -176,5 +176,5 @@ def _label(name: str) -> str:
 def _listed(folder: Path, names: Path) -> Iterator[tuple[str, Image.Image]]:
     if not names.is_file():
         raise DatasetError(f"{names} is missing; give a file with one image id a line")
-    for name in names.read_text().split():
+    for name in names.read_text(encoding="utf-8").split():
         yield "", open_image(folder / f"{name}.jpg")

@@ -37,7 +37,7 @@ class Annotations:
     def write(self, query: Query, found: Found) -> None:
         """Append a line to the journal."""
         record = _describe(str(query.name), found)
-        with self._lock, self._journal.open("a") as journal:
+        with self._lock, self._journal.open("a", encoding="utf-8") as journal:
             journal.write(_line(record))
             self._records[record["file_name"]] = record
 
@@ -53,7 +53,7 @@ def _read(journal: Path) -> dict[str, dict[str, Any]]:
     """The records by name; the last line may be cut off, where the process was killed."""
     if not journal.is_file():
         return {}
-    lines = journal.read_text().splitlines(keepends=True)
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     records = [json.loads(line) for line in lines if line.endswith("\n")]
     return {record["file_name"]: record for record in records}
 

@@ -19,7 +19,9 @@ def write_masks(root, masks):
         Image.fromarray(image).save(root / "JPEGImages" / f"{number}.jpg", quality=95)
         annotation = Image.fromarray(mask).convert("P")
         annotation.save(root / "SegmentationClass" / f"{number}.png")
-    (root / "lists" / "val.txt").write_text("\n".join(map(str, range(len(masks)))))
+    (root / "lists" / "val.txt").write_text(
+        "\n".join(map(str, range(len(masks)))), encoding="utf-8"
+    )
     return root
 
 

@@ -29,7 +29,7 @@ class Server:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments, "--port", "0", *flags],
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             **options,
         )
         assert self.process.stderr is not None
@@ -86,7 +86,7 @@ def failed_start(*flags: str, **environment: str) -> str:
         [*COMMAND, *flags],
         env={**os.environ, **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=TIMEOUT,
         check=False,
     )

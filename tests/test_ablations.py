@@ -269,7 +269,9 @@ def test_imagenet_weights_reach_both_backbones_and_leave_mask_channels_alone(tmp
 def test_a_recipe_changes_the_papers_in_its_fields_alone(name):
     paper, recipe = (read_recipe(RECIPES / f"{row}.toml") for row in ("paper", name))
     assert paper.network == SGOneConfig()
-    assert f"model/configs/ablations/{name}.toml" in (RECIPES / f"{name}.toml").read_text()
+    assert f"model/configs/ablations/{name}.toml" in (RECIPES / f"{name}.toml").read_text(
+        encoding="utf-8"
+    )
     changed = dataclasses.replace(
         paper,
         name=f"sgone-ablation-{name}",
@@ -282,5 +284,5 @@ def test_a_recipe_changes_the_papers_in_its_fields_alone(name):
 
 def test_every_recipe_of_an_ablation_is_packaged_and_tested():
     assert {path.stem for path in RECIPES.glob("*.toml")} == {"paper", *ABLATIONS}
-    project = tomllib.loads((RECIPES.parents[2] / "pyproject.toml").read_text())
+    project = tomllib.loads((RECIPES.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["package-data"]["model"] == ["configs/**/*.toml"]

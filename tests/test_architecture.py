@@ -20,7 +20,7 @@ def test_both_packages_come_from_this_repository():
 def test_imports_go_down_only():
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     finished = subprocess.run(
-        [sys.executable, "-c", command], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-c", command], cwd=REPOSITORY, capture_output=True, encoding="utf-8"
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
@@ -36,6 +36,10 @@ def test_imports_go_down_only():
 def test_importing_brings_nothing_that_is_not_needed(imported, absent):
     code = f"import sys, {imported}; print({absent!r} in sys.modules)"
     finished = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert finished.stdout.strip() == "False"

@@ -107,6 +107,6 @@ def test_a_baseline_is_reported_under_its_name_on_the_networks_episodes(checkpoi
     plan = Plan((0,), episodes=6, baseline=name, placement=ON_CPU)
     out = tmp_path / "report.json"
     evaluate.main(plan, [checkpoint], tmp_path / "data", json_path=out)
-    report = json.loads(out.read_text())
+    report = json.loads(out.read_text(encoding="utf-8"))
     assert report["method"] == name
     assert report["miou"]["mean"] > 20

@@ -74,6 +74,6 @@ def test_only_requests_under_way_at_sigterm_can_be_lost() -> None:
 
 def test_tables_take_the_place_between_the_markers(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     insert(document, "new")
-    assert document.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert document.read_text(encoding="utf-8") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"

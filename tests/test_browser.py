@@ -355,7 +355,7 @@ def test_the_lines_that_are_shown_do_the_same(
     page.click(f"[data-language={language}]")
     code = page.inner_text("#code")
     command = ["bash", "-c", code] if language == "curl" else [sys.executable, "-c", code]
-    finished = subprocess.run(command, cwd=desk, capture_output=True, text=True, timeout=120)
+    finished = subprocess.run(command, cwd=desk, capture_output=True, encoding="utf-8", timeout=120)
     assert finished.returncode == 0, finished.stderr
     if language == "curl":
         assert (mask_in((desk / "mask.png").read_bytes()) == shown).mean() > 0.999

@@ -110,7 +110,7 @@ def test_info_shows_the_checkpoint_and_where_it_would_run(checkpoint: Path, engi
 
 
 def test_a_recipe_that_is_no_toml_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "recipe.toml").write_text("steps = = 3")
+    (tmp_path / "recipe.toml").write_text("steps = = 3", encoding="utf-8")
     assert "recipe.toml" in one_sentence(sgone("train", tmp_path / "recipe.toml"))
 
 

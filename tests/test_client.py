@@ -535,7 +535,7 @@ def test_arguments_for_httpx_are_passed_on(url: str) -> None:
 
 
 def test_a_copy_of_the_file_works_without_the_service(tmp_path: Path, url: str) -> None:
-    (tmp_path / "copied.py").write_text(Path(client_module.__file__).read_text())
+    (tmp_path / "copied.py").write_text(Path(client_module.__file__).read_text(encoding="utf-8"))
     program = (
         "import sys\n"
         "from copied import SegmentationClient\n"
@@ -546,7 +546,7 @@ def test_a_copy_of_the_file_works_without_the_service(tmp_path: Path, url: str) 
         [sys.executable, "-W", "error::DeprecationWarning", "-c", program],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("tiny\n", "")

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SECTIONS = dict(
     re.findall(
         r"^#+ ([^\n]+)\n(?:(?!^#+ ).)*?```python\n(.*?)```",
-        (REPOSITORY / "docs" / "client.md").read_text(),
+        (REPOSITORY / "docs" / "client.md").read_text(encoding="utf-8"),
         re.DOTALL | re.MULTILINE,
     )
 )

@@ -176,7 +176,7 @@ def broken(change):
     ],
 )
 def test_a_broken_instances_file_is_named_with_the_place(coco, content, message):
-    (coco / "annotations" / "instances_val2014.json").write_text(content)
+    (coco / "annotations" / "instances_val2014.json").write_text(content, encoding="utf-8")
     with pytest.raises(DatasetError, match=rf"instances_val2014\.json .*{message}"):
         open_dataset(coco)
 

@@ -101,6 +101,6 @@ def test_code_in_a_pickle_is_never_run(tmp_path, capsys):
 def test_a_missing_or_broken_file_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"gone\.pth does not exist"):
         read_pickle(tmp_path / "gone.pth")
-    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "text.pth").write_text("hello", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"text\.pth is no torch file"):
         read_pickle(tmp_path / "text.pth")

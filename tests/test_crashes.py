@@ -110,7 +110,9 @@ def test_a_service_that_keeps_crashing_is_not_ready_and_calls_for_its_end(
 def test_a_process_that_keeps_crashing_ends_with_exit_code_1(checkpoint: Path) -> None:
     flags = ["--checkpoint", str(checkpoint), "--device", "cpu", "--threads", "1", "--port", "0"]
     with subprocess.Popen(
-        [sys.executable, "-c", CRASHING_SERVE, "serve", *flags], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", CRASHING_SERVE, "serve", *flags],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
     ) as process:
         assert process.stderr
         try:

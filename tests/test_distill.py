@@ -60,7 +60,7 @@ def material(tmp_path_factory):
     (root / "more").mkdir()
     for name in ("a", "b"):
         (root / "more" / f"{name}.jpg").write_bytes(encode(photograph(80, 60), "JPEG"))
-    (root / "names.txt").write_text("a\nb\n")
+    (root / "names.txt").write_text("a\nb\n", encoding="utf-8")
     save_file(teacher_weights(), root / "teacher.safetensors")
     torch.manual_seed(0)
     given = {f"features.{key}": value for key, value in vgg16().layers.state_dict().items()}
@@ -80,7 +80,7 @@ def teacher_weights():
 
 def write_curriculum(folder, steps=4):
     path = folder / "curriculum.toml"
-    path.write_text(CURRICULUM.format(steps=steps))
+    path.write_text(CURRICULUM.format(steps=steps), encoding="utf-8")
     return path
 
 
@@ -130,7 +130,7 @@ def test_a_student_without_batch_normalisation_computes_the_same(material, tmp_p
 
 
 def test_a_run_writes_what_every_stretch_of_it_bought(finished, capsys):
-    history = json.loads((finished / "history.json").read_text())
+    history = json.loads((finished / "history.json").read_text(encoding="utf-8"))
     assert [verdict["step"] for verdict in history] == [0, 2, 4]
     assert set(history[-1]["accuracy"]) >= {"conv5_3", "teacher block 17", "teacher block 18"}
     assert all(0 <= value <= 1 for verdict in history for value in verdict["accuracy"].values())
@@ -138,7 +138,7 @@ def test_a_run_writes_what_every_stretch_of_it_bought(finished, capsys):
 
 def test_the_student_comes_to_resemble_the_teacher(material, tmp_path):
     run(material, tmp_path, steps=16)
-    first, *_, last = json.loads((tmp_path / "history.json").read_text())
+    first, *_, last = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
     for pair, similarity in first["similarity"].items():
         assert last["similarity"][pair] > similarity + 0.1, pair
 
@@ -173,9 +173,9 @@ def test_a_run_may_be_lengthened_but_not_changed_when_it_resumes(material, tmp_p
     distill.main(
         tmp_path / "curriculum.toml", material, tmp_path, steps=4, resume=True, device="cpu"
     )
-    assert json.loads((tmp_path / "history.json").read_text())[-1]["step"] == 4
+    assert json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))[-1]["step"] == 4
     path = tmp_path / "curriculum.toml"
-    path.write_text(path.read_text().replace("seed = 0", "seed = 1"))
+    path.write_text(path.read_text(encoding="utf-8").replace("seed = 0", "seed = 1"))
     with pytest.raises(CheckpointError, match="another recipe"):
         distill.main(path, material, tmp_path, resume=True, device="cpu")
 
@@ -281,7 +281,7 @@ def test_an_archive_without_classes_is_refused():
 @pytest.mark.parametrize("network", [Student, Teacher])
 def test_weights_of_another_network_are_refused(network, material, tmp_path):
     save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    (tmp_path / "text.safetensors").write_text("no weights")
+    (tmp_path / "text.safetensors").write_text("no weights", encoding="utf-8")
     for name in ("other", "text", "missing"):
         with pytest.raises(CheckpointError, match=f"{name}.safetensors does not hold"):
             network(tmp_path / f"{name}.safetensors")
@@ -299,7 +299,7 @@ def test_weights_of_another_network_are_refused(network, material, tmp_path):
 )
 def test_a_wrong_line_is_named(tmp_path, before, after, message):
     path = write_curriculum(tmp_path)
-    path.write_text(path.read_text().replace(before, after))
+    path.write_text(path.read_text(encoding="utf-8").replace(before, after))
     with pytest.raises(ConfigError, match=message):
         read_toml(path, Curriculum)
 
@@ -322,11 +322,11 @@ def test_a_start_by_regression_resembles_the_teacher_before_the_first_step(
 ):
     monkeypatch.setattr(regression, "RIDGES", (0.1,))
     path = write_curriculum(tmp_path)
-    path.write_text(path.read_text() + "\n[start]\nviews = 24\ncells = 1200\n")
+    path.write_text(path.read_text(encoding="utf-8") + "\n[start]\nviews = 24\ncells = 1200\n")
     run(material, tmp_path / "plain", steps=0)
     distill.main(path, material, tmp_path / "fitted", steps=0, device="cpu")
     plain, fitted = (
-        json.loads((tmp_path / name / "history.json").read_text())[0]["similarity"]
+        json.loads((tmp_path / name / "history.json").read_text(encoding="utf-8"))[0]["similarity"]
         for name in ("plain", "fitted")
     )
     assert all(fitted[pair] > plain[pair] for pair in plain)

@@ -8,7 +8,7 @@ import pytest
 from service import errors
 from service.errors import ServiceError, catalogue
 
-API = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+API = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
 each_error = pytest.mark.parametrize("error", list(catalogue()), ids=lambda error: error.code)
 
 

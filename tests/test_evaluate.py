@@ -39,7 +39,7 @@ def measure(checkpoint, root, folder, *, fold=0, name="report.json", **plan):
     """``sgone evaluate`` on the CPU -> its JSON report."""
     options = {"seeds": (), "episodes": 12, "placement": ON_CPU} | plan
     evaluate.main(Plan(**options), [checkpoint], root, fold=fold, json_path=folder / name)
-    return json.loads((folder / name).read_text())
+    return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
 def test_a_report_has_every_class_and_all_that_its_figures_depend_on(
@@ -85,7 +85,7 @@ def test_a_multiclass_report_has_the_background_apart(checkpoint, pairs, tmp_pat
     plan = Plan((0,), shots=2, episodes=5, placement=ON_CPU)
     path = tmp_path / "report.json"
     evaluate.main(plan, [checkpoint], pairs, fold=0, multiclass=True, json_path=path)
-    report = json.loads(path.read_text())
+    report = json.loads(path.read_text(encoding="utf-8"))
     assert len(report["class_iou"]) == 5
     assert "background_iou" in report
     assert "multi-class" in capsys.readouterr().out
@@ -102,7 +102,9 @@ def table(checkpoint, crowded, tmp_path_factory):
         shutil.copy(checkpoint, folder / f"fold{fold}.safetensors")
     plan = Plan((0, 1), episodes=2, placement=ON_CPU)
     evaluate.main(plan, [folder / "fold{fold}.safetensors"], crowded, table=folder / "tables.md")
-    return (folder / "tables.md").read_text(), json.loads((folder / "tables.json").read_text())
+    return (folder / "tables.md").read_text(encoding="utf-8"), json.loads(
+        (folder / "tables.json").read_text(encoding="utf-8")
+    )
 
 
 def test_the_tables_hold_every_fold_at_one_and_five_shots(table):
@@ -233,7 +235,7 @@ def test_several_classes_have_five_supports_each_unless_told(checkpoint, crowded
     for options, shots in (([], 5), (["--shots", 2], 2)):
         path = tmp_path / "report.json"
         sgone_evaluate(checkpoint, crowded, "--fold", 2, "--multiclass", "--json", path, *options)
-        assert json.loads(path.read_text())["protocol"]["shots"] == shots
+        assert json.loads(path.read_text(encoding="utf-8"))["protocol"]["shots"] == shots
 
 
 @pytest.mark.parametrize("option", ["--protocol", "--baseline", "--fusion"])

@@ -229,9 +229,9 @@ def test_broken_graphs_are_made_again(tmp_path):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
     load_graphs(checkpoint, tmp_path / "cache")
     (broken,) = (tmp_path / "cache").glob("*/compare.xml")
-    broken.write_text("<net")
+    broken.write_text("<net", encoding="utf-8")
     assert {*STEPS} < {*load_graphs(checkpoint, tmp_path / "cache")}
-    assert broken.read_text() != "<net"
+    assert broken.read_text(encoding="utf-8") != "<net"
 
 
 def test_other_weights_have_other_graphs(tmp_path):
@@ -243,7 +243,7 @@ def test_other_weights_have_other_graphs(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path, caplog):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     assert load_graphs(checkpoint, tmp_path / "file")
     assert "are not kept" in caplog.text
 
@@ -252,9 +252,9 @@ def test_a_folder_that_cannot_keep_what_is_compiled_is_no_failure(tmp_path):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
     load_graphs(checkpoint, tmp_path)
     compiled = graph_folder(checkpoint, tmp_path) / "compiled"
-    compiled.write_text("not a folder")
+    compiled.write_text("not a folder", encoding="utf-8")
     assert open_executor(checkpoint, Placement("openvino", "cpu", cache=tmp_path)).name
-    assert compiled.read_text() == "not a folder"
+    assert compiled.read_text(encoding="utf-8") == "not a folder"
 
 
 @pytest.mark.slow
@@ -267,7 +267,9 @@ def test_a_checkpoint_with_graphs_is_run_without_torch(cache):
         "print('torch' in sys.modules)"
     )
     runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+        )
         for _ in range(2)
     ]
     assert runs[1].stdout.strip() == "False"

@@ -491,7 +491,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged_and_leaves_nothing_half(url:
 def _killed(url: str, start: int, seconds: float) -> list[int]:
     """What a process that stores sets has acknowledged when it is killed soon after its second."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITE, url, str(start)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITE, url, str(start)], stdout=subprocess.PIPE, encoding="utf-8"
     )
     assert process.stdout is not None
     lines = [process.stdout.readline(), process.stdout.readline()]

@@ -20,7 +20,9 @@ WARM_UP = 100
 
 
 def resident_bytes(pid: int) -> int:
-    (kilobytes,) = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    (kilobytes,) = re.findall(
+        r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    )
     return int(kilobytes) * 1024
 
 

@@ -40,13 +40,15 @@ OPERATIONS = {
 
 @pytest.fixture(scope="module")
 def description() -> Any:
-    return json.loads(COMMITTED.read_text())
+    return json.loads(COMMITTED.read_text(encoding="utf-8"))
 
 
 def test_the_committed_file_is_what_the_command_prints() -> None:
     result = CliRunner().invoke(main, ["openapi"])
     assert result.exit_code == 0
-    assert COMMITTED.read_text() == result.stdout, "run: sgone openapi > docs/openapi.json"
+    assert COMMITTED.read_text(encoding="utf-8") == result.stdout, (
+        "run: sgone openapi > docs/openapi.json"
+    )
 
 
 def test_every_operation_has_a_readable_id(description: Any) -> None:
@@ -132,7 +134,9 @@ def test_the_header_of_the_time_limit_is_described(
 
 def test_every_reference_in_the_file_has_its_target(description: Any) -> None:
     schemas = set(description["components"]["schemas"])
-    references = set(re.findall(r'"#/components/schemas/(\w+)"', COMMITTED.read_text()))
+    references = set(
+        re.findall(r'"#/components/schemas/(\w+)"', COMMITTED.read_text(encoding="utf-8"))
+    )
     assert references <= schemas
     assert {"BatchFound", "BatchFailed", "MulticlassSegmentation"} <= references
 

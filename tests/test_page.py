@@ -91,25 +91,27 @@ def test_every_file_of_the_page_is_served_and_read_once() -> None:
 
 @each_text
 def test_a_file_names_no_other_host(path: Path) -> None:
-    addresses = re.findall(r"(?:https?:)?//[\w-]+(?:\.[\w-]+)+[^\s\"'<>]*", path.read_text())
+    addresses = re.findall(
+        r"(?:https?:)?//[\w-]+(?:\.[\w-]+)+[^\s\"'<>]*", path.read_text(encoding="utf-8")
+    )
     assert set(addresses) <= {"http://www.w3.org/2000/svg"}
 
 
 @pytest.mark.parametrize("name", ["index.html", "docs.html"])
 def test_a_page_has_nothing_inline(name: str) -> None:
-    page = (WEB / name).read_text()
+    page = (WEB / name).read_text(encoding="utf-8")
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
     assert all(not body for body in re.findall(r"<script[^>]*>([^<]*)</script>", page))
 
 
 def test_an_id_stands_once_in_the_page() -> None:
-    ids = re.findall(r'\sid="([^"]+)"', (WEB / "index.html").read_text())
+    ids = re.findall(r'\sid="([^"]+)"', (WEB / "index.html").read_text(encoding="utf-8"))
     assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("path", [p for p in TEXTS if p.suffix == ".js"], ids=lambda p: p.name)
 def test_a_script_is_short_and_says_what_it_is(path: Path) -> None:
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) < MAX_SCRIPT_LINES
     assert lines[0].startswith("/** ")
 

@@ -16,7 +16,9 @@ from PIL import Image
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-COMMANDS = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+COMMANDS = re.findall(
+    r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.DOTALL
+)
 SGONE = Path(sys.executable).with_name("sgone")
 
 
@@ -52,7 +54,7 @@ def desk(tmp_path: Path) -> Path:
 
 def run(command: str, folder: Path) -> None:
     finished = subprocess.run(
-        ["bash", "-euc", command], cwd=folder, capture_output=True, text=True, timeout=120
+        ["bash", "-euc", command], cwd=folder, capture_output=True, encoding="utf-8", timeout=120
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
 

@@ -59,7 +59,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 def folder(tmp_path: Path) -> Path:
     """A folder of two photographs and a file that is none."""
     folder = photographs(tmp_path / "photographs", "1.png", "2.png")
-    (folder / "notes.txt").write_text("not an image")
+    (folder / "notes.txt").write_text("not an image", encoding="utf-8")
     return folder
 
 
@@ -237,7 +237,7 @@ def test_annotations_in_two_runs_are_those_of_one(
     coco = [*local, "--format", "coco"]
     assert sgone(*coco, "--out", tmp_path / "whole", folder).exit_code == 0
     assert sgone(*coco, folder / "2.png").exit_code == 0
-    with (masks / "annotations.jsonl").open("a") as journal:
+    with (masks / "annotations.jsonl").open("a", encoding="utf-8") as journal:
         journal.write('{"file_name": "1.png", "hei')  # as a killed process leaves it
     assert sgone(*coco, folder).exit_code == 0
     whole, resumed = (path / "annotations.json" for path in (tmp_path / "whole", masks))
@@ -321,7 +321,7 @@ def test_a_stopped_run_leaves_whole_files_and_is_gone_on_with(
     photographs(tmp_path / "many", *(f"{number}.png" for number in range(300)))
     arguments = [*local, "--format", "masks", "--format", "coco", tmp_path / "many"]
     with subprocess.Popen(
-        [*SGONE, *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        [*SGONE, *map(str, arguments)], stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         deadline = time.monotonic() + TIMEOUT
         while not list(masks.glob("*.png")) and time.monotonic() < deadline:
@@ -379,7 +379,7 @@ def test_a_support_with_an_empty_mask_is_one_sentence(
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(
     local: list[Any], folder: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     result = sgone(*local, "--out", tmp_path / "file" / "masks", folder)
     assert "file" in one_sentence(result)
 
@@ -405,7 +405,7 @@ def test_a_support_set_needs_a_service(folder: Path, masks: Path) -> None:
 
 
 def test_the_document_tells_of_every_flag() -> None:
-    document = (REPOSITORY / "docs" / "command-line.md").read_text()
+    document = (REPOSITORY / "docs" / "command-line.md").read_text(encoding="utf-8")
     flags = [flag for option in main.commands["segment"].params for flag in option.opts]
     assert [flag for flag in flags if flag.startswith("--") and flag not in document] == []
 
@@ -468,7 +468,7 @@ def test_a_server_needs_no_torch_here(remote: list[Any], folder: Path, masks: Pa
         "assert not {'torch', 'fastapi'} & sys.modules.keys()\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert contents(masks).keys() == {"1.overlay.png", "2.overlay.png"}

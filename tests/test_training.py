@@ -80,7 +80,7 @@ def workshop(tmp_path_factory):
 
 def write_recipe(folder, steps=4, frozen="true"):
     path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(steps=steps, frozen=frozen))
+    path.write_text(RECIPE.format(steps=steps, frozen=frozen), encoding="utf-8")
     return path
 
 
@@ -176,7 +176,7 @@ def test_features_of_another_size_are_not_taken_from_the_folder(workshop, tmp_pa
     recipe = write_recipe(tmp_path, steps=2)
     run(workshop, recipe, tmp_path / "first", features=features)
     before = {path.parent.name for path in features.glob("*/*")}
-    recipe.write_text(recipe.read_text().replace("side = 65", "side = 97"))
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("side = 65", "side = 97"))
     run(workshop, recipe, tmp_path / "second", features=features)
     after = {path.parent.name for path in features.glob("*/*")}
     assert len(before) == 1
@@ -185,8 +185,10 @@ def test_features_of_another_size_are_not_taken_from_the_folder(workshop, tmp_pa
 
 def test_centred_guidance_compares_features_less_their_mean_and_does_not_learn(workshop, tmp_path):
     path = write_recipe(tmp_path)
-    text = path.read_text().replace("guidance_channels = 16", "guidance_channels = 320")
-    path.write_text(text.replace("seed = 0", "seed = 0\ncentred_guidance = true"))
+    text = path.read_text(encoding="utf-8").replace(
+        "guidance_channels = 16", "guidance_channels = 320"
+    )
+    path.write_text(text.replace("seed = 0", "seed = 0\ncentred_guidance = true"), encoding="utf-8")
     weights = weights_of(run(workshop, path, tmp_path / "run"))
     kernel = weights["network.head.guidance.weight"]
     assert torch.equal(kernel, torch.nn.init.dirac_(torch.empty_like(kernel)))
@@ -212,7 +214,9 @@ def test_centred_guidance_compares_features_less_their_mean_and_does_not_learn(w
 )
 def test_what_cannot_be_centred_is_refused_with_the_fix(workshop, tmp_path, line, message):
     path = write_recipe(tmp_path, frozen="false" if "freeze" in line else "true")
-    path.write_text(path.read_text().replace("seed = 0", "seed = 0\ncentred_guidance = true"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("seed = 0", "seed = 0\ncentred_guidance = true")
+    )
     with pytest.raises(ConfigError, match=message):
         run(workshop, path, tmp_path / "run")
 
@@ -220,7 +224,7 @@ def test_what_cannot_be_centred_is_refused_with_the_fix(workshop, tmp_path, line
 def test_training_learns_to_find_the_colour(workshop, tmp_path):
     text = RECIPE.format(steps=60, frozen="false")
     text = text.replace("evaluate_every = 2", "evaluate_every = 60")
-    (tmp_path / "recipe.toml").write_text(text)
+    (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
     out = run(workshop, tmp_path / "recipe.toml", tmp_path)
     history = json.loads(_metadata(out / "state.safetensors")["progress"])
     assert np.mean(history["losses"][-10:]) < 0.6 * np.mean(history["losses"][:10])
@@ -231,7 +235,7 @@ def test_two_processes_step_like_one_with_twice_the_batch(workshop, tmp_path):
     text = RECIPE.format(steps=2, frozen="true")
     recipes = {"one": text.replace("batch_size = 2", "batch_size = 4"), "two": text}
     for name, recipe in recipes.items():
-        (tmp_path / f"{name}.toml").write_text(recipe)
+        (tmp_path / f"{name}.toml").write_text(recipe, encoding="utf-8")
     one = run(workshop, tmp_path / "one.toml", tmp_path / "one")
     two = tmp_path / "two"
     options = {"data": workshop / "data", "backbone-weights": workshop / "backbone.safetensors"}
@@ -266,7 +270,9 @@ def _metadata(path):
 )
 def test_a_wrong_line_in_a_recipe_is_named(tmp_path, line, message):
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(steps=1, frozen="true").replace("workers = 0", line))
+    path.write_text(
+        RECIPE.format(steps=1, frozen="true").replace("workers = 0", line), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match=message):
         read_recipe(path)
 
@@ -313,4 +319,4 @@ def test_every_recipe_of_the_repository_is_valid():
     recipes = sorted(path for path in configs.rglob("*.toml") if path.stem != "vgg16-distill")
     assert recipes
     for path in recipes:
-        assert read_recipe(path).name in path.read_text()
+        assert read_recipe(path).name in path.read_text(encoding="utf-8")

@@ -56,14 +56,14 @@ def wait_for(holds: Callable[[], object]) -> None:
 
 
 def children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
     return [int(number) for number in text.split()]
 
 
 def lives(pid: int) -> bool:
     """Whether a process runs; the dead one of a dead parent may stay a zombie in a container."""
     try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except FileNotFoundError:
         return False
 
@@ -107,7 +107,9 @@ def test_the_metrics_of_any_worker_are_those_of_all(lasting_server: Server) -> N
 
 
 def resident_bytes(pid: int) -> int:
-    (kilobytes,) = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    (kilobytes,) = re.findall(
+        r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    )
     return int(kilobytes) * 1024
 
 
@@ -214,11 +216,11 @@ def test_a_port_in_use_ends_the_start_of_several_workers_too(lasting_server: Ser
 
 
 def test_the_parent_loads_no_network(lasting_server: Server) -> None:
-    loaded = Path(f"/proc/{lasting_server.process.pid}/maps").read_text()
+    loaded = Path(f"/proc/{lasting_server.process.pid}/maps").read_text(encoding="utf-8")
     assert "libtorch" not in loaded
     assert "libopenvino" not in loaded
     for pid in children(lasting_server.process.pid):
-        assert "libopenvino" in Path(f"/proc/{pid}/maps").read_text()
+        assert "libopenvino" in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("cores", "workers", "threads"), [(8, 2, 4), (8, 3, 2), (2, 4, 1)])

@@ -54,7 +54,7 @@ def write_folder(root, classes=("cup", "apple"), count=3):
 
 def write_list(path, lines):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines))
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
@@ -117,5 +117,5 @@ def write_coco(root, table=None, subset="val2014", photographs=None):
         write_photograph(root / (photographs or subset) / f"{index}.jpg", index)
     file = root / "annotations" / f"instances_{subset}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(table or coco_table(COCO_ANNOTATIONS)))
+    file.write_text(json.dumps(table or coco_table(COCO_ANNOTATIONS)), encoding="utf-8")
     return root

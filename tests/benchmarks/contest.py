@@ -36,7 +36,7 @@ class Generator:
             [sys.executable, str(HERE / "load.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
 
     def begin(self, order: Order) -> None:

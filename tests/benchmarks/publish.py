@@ -17,7 +17,7 @@ PICTURE = ROOT / "docs" / "pictures" / "benchmarks.png"
 def publish(results: dict[str, Any], path: Path) -> None:
     """``path`` is the results' own file; only the standard run of one process is for readers."""
     own = path.with_suffix(".md")
-    own.write_text(f"{BEGIN}\n{END}\n")
+    own.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
     insert(own, report(results))
     draw(results, path.with_suffix(".png"))
     facts = results["conditions"]
@@ -29,4 +29,4 @@ def publish(results: dict[str, Any], path: Path) -> None:
 
 if __name__ == "__main__":
     file = Path(sys.argv[1])
-    publish(json.loads(file.read_text()), file)
+    publish(json.loads(file.read_text(encoding="utf-8")), file)

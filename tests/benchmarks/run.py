@@ -94,7 +94,7 @@ def describe(plan: Plan, shape: Shape, peers: Sequence[Peer]) -> dict[str, Any]:
 
 def processor() -> str:
     """As the system names it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
@@ -103,7 +103,7 @@ def processor() -> str:
 def open_results(path: Path, fresh: bool, conditions: dict[str, Any]) -> dict[str, Any]:
     """Those of an interrupted run under the same conditions, or none."""
     if path.exists() and not fresh:
-        results: dict[str, Any] = json.loads(path.read_text())
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if results["conditions"] == conditions | {"command": results["conditions"]["command"]}:
             print(f"going on with {path}")
             return results
@@ -114,7 +114,7 @@ def open_results(path: Path, fresh: bool, conditions: dict[str, Any]) -> dict[st
 def write(path: Path, results: dict[str, Any]) -> None:
     """In one step: a kill leaves the old file."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(results, indent=1))
+    temporary.write_text(json.dumps(results, indent=1), encoding="utf-8")
     temporary.replace(path)
 
 
@@ -122,9 +122,9 @@ def write(path: Path, results: dict[str, Any]) -> None:
 def only_run(folder: Path) -> Iterator[None]:
     """Two runs at once would measure each other."""
     lock = folder / "running.pid"
-    if lock.exists() and psutil.pid_exists(int(lock.read_text())):
-        sys.exit(f"another run ({lock.read_text()}) is at work; wait for its end")
-    lock.write_text(str(os.getpid()))
+    if lock.exists() and psutil.pid_exists(int(lock.read_text(encoding="utf-8"))):
+        sys.exit(f"another run ({lock.read_text(encoding='utf-8')}) is at work; wait for its end")
+    lock.write_text(str(os.getpid()), encoding="utf-8")
     try:
         yield
     finally:
@@ -158,7 +158,7 @@ def measure_engine(plan: Plan, shape: Shape) -> dict[str, Any]:
         command,
         env=environment(OURS, PLAIN, shape, RESULTS),
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if done.returncode:

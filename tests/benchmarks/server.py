@@ -145,7 +145,7 @@ def commit() -> str:
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     return run.stdout.strip()
 
 
@@ -174,7 +174,7 @@ def _alive(process: psutil.Process) -> bool:
 
 def _proportional_bytes(process: psutil.Process) -> int:
     with suppress(*_GONE, psutil.AccessDenied, FileNotFoundError):
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
         own = (line for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
         return sum(int(line.split()[1]) * 1024 for line in own)
     return 0

@@ -19,9 +19,9 @@ Results = Mapping[str, Any]
 
 def insert(document: Path, text: str) -> None:
     """Put the text between the document's markers."""
-    before, _, rest = document.read_text().partition(BEGIN)
+    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def report(results: Results) -> str:
