@@ -117,13 +117,15 @@ BACKBONES: dict[BackboneName, Callable[[], Backbone]] = {
 def load_imagenet_weights(backbone: Backbone, name: BackboneName, file: Path | None) -> None:
     """Load a safetensors file in torchvision's layout, or torchvision's own download where None.
 
-    Raises CheckpointError where a tensor is missing or of another shape.
+    An SG-One checkpoint of the same backbone is taken too. Raises CheckpointError where a
+    tensor is missing or of another shape.
     """
     if file is None:
         weights = torchvision.models.get_model_weights(name.removesuffix("_pyramid")).DEFAULT
         source = weights.get_state_dict(check_hash=True, weights_only=True)
     else:
-        source = load_file(file)
+        ours = "backbone.layers."
+        source = {key.replace(ours, "features."): value for key, value in load_file(file).items()}
     # A slice of torchvision's sequence: layers.0.weight is features.0.weight there. What ImageNet
     # has no weights for, the input channels of masks, stays as it is.
     state = backbone.state_dict()

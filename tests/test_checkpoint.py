@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model.backbone import BACKBONES, load_imagenet_weights
 from model.checkpoint import Card, load_checkpoint, save_checkpoint
 from model.errors import CheckpointError
 from model.transforms import TransformConfig
@@ -28,6 +29,14 @@ def test_weights_architecture_transform_and_card_come_back(path, tiny_network):
     assert loaded.network.config == tiny_network.config
     for name, tensor in tiny_network.state_dict().items():
         assert torch.equal(loaded.network.state_dict()[name], tensor)
+
+
+def test_a_checkpoint_gives_its_backbone_to_another_network(path, tiny_network):
+    name = tiny_network.config.backbone
+    backbone = BACKBONES[name]()
+    load_imagenet_weights(backbone, name, path)
+    trained = tiny_network.backbone.state_dict()
+    assert all(torch.equal(value, trained[key]) for key, value in backbone.state_dict().items())
 
 
 def test_half_precision_storage_loads_as_float32(tmp_path, tiny_network):
