@@ -535,7 +535,8 @@ def test_arguments_for_httpx_are_passed_on(url: str) -> None:
 
 
 def test_a_copy_of_the_file_works_without_the_service(tmp_path: Path, url: str) -> None:
-    (tmp_path / "copied.py").write_text(Path(client_module.__file__).read_text(encoding="utf-8"))
+    source = Path(client_module.__file__).read_text(encoding="utf-8")
+    (tmp_path / "copied.py").write_text(source, encoding="utf-8")
     program = (
         "import sys\n"
         "from copied import SegmentationClient\n"

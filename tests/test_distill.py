@@ -175,7 +175,9 @@ def test_a_run_may_be_lengthened_but_not_changed_when_it_resumes(material, tmp_p
     )
     assert json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))[-1]["step"] == 4
     path = tmp_path / "curriculum.toml"
-    path.write_text(path.read_text(encoding="utf-8").replace("seed = 0", "seed = 1"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("seed = 0", "seed = 1"), encoding="utf-8"
+    )
     with pytest.raises(CheckpointError, match="another recipe"):
         distill.main(path, material, tmp_path, resume=True, device="cpu")
 
@@ -299,7 +301,7 @@ def test_weights_of_another_network_are_refused(network, material, tmp_path):
 )
 def test_a_wrong_line_is_named(tmp_path, before, after, message):
     path = write_curriculum(tmp_path)
-    path.write_text(path.read_text(encoding="utf-8").replace(before, after))
+    path.write_text(path.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
         read_toml(path, Curriculum)
 
@@ -322,7 +324,9 @@ def test_a_start_by_regression_resembles_the_teacher_before_the_first_step(
 ):
     monkeypatch.setattr(regression, "RIDGES", (0.1,))
     path = write_curriculum(tmp_path)
-    path.write_text(path.read_text(encoding="utf-8") + "\n[start]\nviews = 24\ncells = 1200\n")
+    path.write_text(
+        path.read_text(encoding="utf-8") + "\n[start]\nviews = 24\ncells = 1200\n", encoding="utf-8"
+    )
     run(material, tmp_path / "plain", steps=0)
     distill.main(path, material, tmp_path / "fitted", steps=0, device="cpu")
     plain, fitted = (

@@ -176,7 +176,9 @@ def test_features_of_another_size_are_not_taken_from_the_folder(workshop, tmp_pa
     recipe = write_recipe(tmp_path, steps=2)
     run(workshop, recipe, tmp_path / "first", features=features)
     before = {path.parent.name for path in features.glob("*/*")}
-    recipe.write_text(recipe.read_text(encoding="utf-8").replace("side = 65", "side = 97"))
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace("side = 65", "side = 97"), encoding="utf-8"
+    )
     run(workshop, recipe, tmp_path / "second", features=features)
     after = {path.parent.name for path in features.glob("*/*")}
     assert len(before) == 1
@@ -215,7 +217,8 @@ def test_centred_guidance_compares_features_less_their_mean_and_does_not_learn(w
 def test_what_cannot_be_centred_is_refused_with_the_fix(workshop, tmp_path, line, message):
     path = write_recipe(tmp_path, frozen="false" if "freeze" in line else "true")
     path.write_text(
-        path.read_text(encoding="utf-8").replace("seed = 0", "seed = 0\ncentred_guidance = true")
+        path.read_text(encoding="utf-8").replace("seed = 0", "seed = 0\ncentred_guidance = true"),
+        encoding="utf-8",
     )
     with pytest.raises(ConfigError, match=message):
         run(workshop, path, tmp_path / "run")
