@@ -63,14 +63,20 @@ class EpisodeLoss(nn.Module):
 
 
 def build_optimiser(settings: Optimiser, network: SGOne) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the weights that learn."""
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    """The recipe's optimiser over the weights that learn.
+
+    Each of its groups has a ``share``: its learning rate as a share of the recipe's.
+    """
+    groups = [
+        {"params": [weight for weight in part.parameters() if weight.requires_grad], "share": share}
+        for part, share in ((network.head, 1.0), (network.backbone, settings.backbone_share))
+    ]
     if settings.kind == "adamw":
         return torch.optim.AdamW(
-            weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
     return torch.optim.SGD(
-        weights,
+        groups,
         lr=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,

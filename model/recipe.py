@@ -50,6 +50,7 @@ class Data:
 class Optimiser:
     """AdamW or SGD; the rate falls as (1 - step/steps)^power.
 
+    A backbone that learns does so at ``backbone_share`` of the rate (the paper: a tenth).
     ``averaging`` is the decay of the exponential mean of the weights, which is what is judged and
     kept; 0 keeps the weights themselves. ``object_weight`` is the weight of object pixels in the
     cross-entropy, against 1 of the background's (the paper: 1). IoU wants an unsure pixel marked
@@ -58,6 +59,7 @@ class Optimiser:
 
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
+    backbone_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     weight_decay: float = 1e-4
     momentum: float = 0.9
     power: float = 0.9

@@ -200,7 +200,7 @@ class Run:
         self.network.train()
         rate = learning_rate(self.recipe.optimiser, self.progress.step, self.recipe.schedule.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         with self._autocast():
             value = loss(batch)
         self.optimiser.zero_grad()

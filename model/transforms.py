@@ -116,7 +116,7 @@ def restore(logits: Logits, size: tuple[int, int]) -> NDArray[np.float32]:
     """
     margin = cv2.resize(logits[0] - logits[1], size[::-1], interpolation=cv2.INTER_LINEAR)
     # The sigmoid in place, as the array may be large; the bound keeps the exponential finite.
-    probability = np.asarray(np.minimum(margin, 80), np.float32)
-    np.exp(probability, out=probability)
+    probability = np.asarray(np.minimum(margin, 80, out=margin), np.float32)
+    cv2.exp(probability, probability)  # twice as fast as numpy's
     probability += 1
     return np.reciprocal(probability, out=probability)

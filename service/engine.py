@@ -86,7 +86,7 @@ class Engine:
     def prepare(
         self,
         supports: Iterable[Support | Shot],
-        query: Photograph,
+        query: Photograph | PreparedQuery,
         fusion: Fusion,
         shots: Sequence[int] | None = None,
     ) -> Task:
@@ -97,8 +97,14 @@ class Engine:
         prepared = tuple(
             self.fresh(support) if isinstance(support, Support) else support for support in supports
         )
+        if not isinstance(query, PreparedQuery):
+            query = self.prepare_query(query)
         counts = (len(prepared),) if shots is None else tuple(shots)
-        return Task(prepared, self.segmenter.prepare_query(query), fusion, counts)
+        return Task(prepared, query, fusion, counts)
+
+    def prepare_query(self, photograph: Photograph) -> PreparedQuery:
+        """Resize a query; ImageShapeError if it is no photograph."""
+        return self.segmenter.prepare_query(photograph)
 
     def fresh(self, support: Support, key: bytes | None = None) -> FreshSupport:
         """Resize one shot; with a key, its encoding is kept for the next time."""

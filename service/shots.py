@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from model.execution import EncodedShots
 from service.codec import Part, decode_support
-from service.engine import Shot
+from service.engine import FreshSupport, Shot
 from service.pairs import check_classes
 from service.prototypes import content_key
-from service.runtime import Runtime
+from service.runtime import Runtime, settle
+from service.spool import SpooledPart
 from service.stored import StoredSupports, keep_encodings, load_supports
+
+SentPart = Part | SpooledPart
 
 
 @dataclass(frozen=True)
@@ -20,23 +24,30 @@ class Shots:
     ready: tuple[Shot, ...]
     stored: StoredSupports | None = None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the network has not seen one of them."""
+        return any(isinstance(shot, FreshSupport) for shot in self.ready)
 
-def load_shots(
-    runtime: Runtime, set_id: str | None, pairs: Iterable[tuple[Part, Part]] = ()
+
+async def load_shots(
+    runtime: Runtime, set_id: str | None, pairs: Iterable[tuple[SentPart, SentPart]] = ()
 ) -> Shots:
-    """The shots of a stored set, or else of ``pairs``.
+    """The shots of a stored set, or else of ``pairs``, which are decoded side by side.
 
-    Raises the codec's errors, SupportSetNotFoundError or StorageBusyError.
+    Raises the codec's errors, those of the first bad pair, SupportSetNotFoundError or
+    StorageBusyError.
     """
     if set_id is not None:
-        stored = load_supports(runtime, set_id)
+        stored = await runtime.in_worker(partial(load_supports, runtime, set_id))
         return Shots(stored.shots, stored)
-    return Shots(tuple(_shot(runtime, image, mask) for image, mask in pairs))
+    works = [runtime.in_worker(partial(_shot, runtime, *pair)) for pair in pairs]
+    return Shots(tuple(await settle(works)))
 
 
-def load_classes(
+async def load_classes(
     runtime: Runtime,
-    sent: Mapping[str, Iterable[tuple[Part, Part]]],
+    sent: Mapping[str, Iterable[tuple[SentPart, SentPart]]],
     set_ids: Iterable[str],
 ) -> dict[str, list[Shots]]:
     """Each class's shots by its label: those sent, then those of stored sets.
@@ -44,12 +55,13 @@ def load_classes(
     A set's class is its label, else its name. Raises what ``load_shots`` does, and
     TooManyClassesError or TooManyShotsError.
     """
-    classes = {label: [load_shots(runtime, None, pairs)] for label, pairs in sent.items()}
+    shown = await settle(load_shots(runtime, None, pairs) for pairs in sent.values())
+    classes = {label: [shots] for label, shots in zip(sent, shown, strict=True)}
     for set_id in set_ids:
-        stored = load_supports(runtime, set_id)
-        classes.setdefault(stored.description.label or stored.description.name, []).append(
-            Shots(stored.shots, stored)
-        )
+        shots = await load_shots(runtime, set_id)
+        assert shots.stored is not None
+        description = shots.stored.description
+        classes.setdefault(description.label or description.name, []).append(shots)
         counts = {
             label: sum(len(shots.ready) for shots in groups) for label, groups in classes.items()
         }
@@ -68,10 +80,15 @@ def keep_shots(
             keep_encodings(runtime, shots.stored, own)
 
 
-def _shot(runtime: Runtime, image: Part, mask: Part) -> Shot:
+def _shot(runtime: Runtime, sent_image: SentPart, sent_mask: SentPart) -> Shot:
     """What the network keeps of the same bytes, or else the support at the network's size."""
+    image, mask = _in_memory(runtime, sent_image), _in_memory(runtime, sent_mask)
     engine, key = runtime.engine, content_key(image, mask)
     kept = engine.prototypes.get(key)
     if kept is not None:
         return kept
     return engine.fresh(decode_support(image, mask, runtime.settings.max_image_pixels), key)
+
+
+def _in_memory(runtime: Runtime, part: SentPart) -> Part:
+    return part if isinstance(part, Part) else part.read(runtime.settings.max_upload_bytes)

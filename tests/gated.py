@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from model.episode import Photograph
+from model.predictor import PreparedQuery
 from pictures import one_shot_form, scope
 from service.app import create_app
 from service.engine import Engine, Segmentation, Task
@@ -19,7 +21,7 @@ URL = "http://service"
 
 
 class GatedEngine(Engine):
-    """The engine, whose batches wait at one gate and whose preparing at another; both open."""
+    """The engine, whose batches wait at one gate and whose queries at another; both open."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -31,11 +33,11 @@ class GatedEngine(Engine):
         self.decode_gate.set()
         self.decoding = threading.Semaphore(0)
 
-    def prepare(self, *arguments: Any, **named: Any) -> Task:
+    def prepare_query(self, photograph: Photograph) -> PreparedQuery:
         """Wait, then prepare."""
         self.decoding.release()
         assert self.decode_gate.wait(TIMEOUT)
-        return super().prepare(*arguments, **named)
+        return super().prepare_query(photograph)
 
     def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation | Exception]:
         """Wait, then compute."""

@@ -1,8 +1,7 @@
 """Many queries in one request, whose outcomes are streamed as they are done."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -10,7 +9,6 @@ from starlette.responses import StreamingResponse
 
 from service.archive import NDJSON, ZIP, archive, lines
 from service.batch import segment_each
-from service.codec import Part
 from service.connection import while_connected
 from service.errors import InvalidOptionError, TooManyQueriesError
 from service.forms import Form, FormLayout, open_form
@@ -27,7 +25,6 @@ from service.pairs import (
 )
 from service.runtime import Running, Runtime
 from service.shots import Shots, load_shots
-from service.spool import SpooledPart
 
 PATH = "/segment/batch"
 BATCH = FormLayout(
@@ -98,13 +95,5 @@ def _read_options(form: Form, media_type: str) -> KShotOptions:
 async def _load_shots(request: Request, runtime: Runtime, form: Form) -> Shots:
     set_id = named_set(form)
     pairs = support_pairs(form.spooled, runtime.settings.max_shots) if set_id is None else []
-    read = _read_pairs(pairs, runtime.settings.max_upload_bytes)
     with runtime.scheduler.admit():
-        load = runtime.in_worker(partial(load_shots, runtime, set_id, read))
-        return await while_connected(request.receive, load)
-
-
-def _read_pairs(
-    pairs: Sequence[tuple[SpooledPart, SpooledPart]], max_bytes: int
-) -> Iterator[tuple[Part, Part]]:
-    return ((image.read(max_bytes), mask.read(max_bytes)) for image, mask in pairs)
+        return await while_connected(request.receive, load_shots(runtime, set_id, pairs))

@@ -1,9 +1,8 @@
 """Several classes in one query: each pixel's class, in the form asked for."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -25,7 +24,7 @@ from service.pairs import (
 )
 from service.reply import Job, reply
 from service.runtime import Running, Runtime
-from service.shots import Shots, load_classes
+from service.shots import load_classes
 
 SENT = FormLayout(
     single=("query_image",),
@@ -58,7 +57,8 @@ async def segment_multiclass(request: Request, runtime: Running) -> Response:
     sent = labelled_pairs(form, runtime.settings)
     query = form.files["query_image"][0]
     load = partial(load_classes, runtime, sent, set_ids)
-    return await reply(request, runtime, partial(_prepare, runtime, load, query, options))
+    render = partial(_render, runtime, query, options)
+    return await reply(request, runtime, Job(load, query, options.fusion, render))
 
 
 def _max_parts(runtime: Runtime) -> int:
@@ -66,30 +66,11 @@ def _max_parts(runtime: Runtime) -> int:
     return (len(SUPPORT_PARTS) + 1) * shots + SPARE_PARTS
 
 
-def _prepare(
-    runtime: Runtime,
-    load: Callable[[], Mapping[str, Sequence[Shots]]],
-    query: Part,
-    options: MulticlassOptions,
-) -> Job:
-    """One task for all classes, so that the network reads the query once."""
-    classes = load()
-    by_class = [[shot for shots in groups for shot in shots.ready] for groups in classes.values()]
-    task = runtime.engine.prepare(
-        chain.from_iterable(by_class),
-        decode_photograph(query, runtime.settings.max_image_pixels),
-        options.fusion,
-        [len(shots) for shots in by_class],
-    )
-    groups = list(chain.from_iterable(classes.values()))
-    return Job(task, groups, partial(_render, runtime, list(classes), query, options))
-
-
 def _render(
     runtime: Runtime,
-    labels: Sequence[str],
     query: Part,
     options: MulticlassOptions,
+    labels: Sequence[str],
     segmentation: Segmentation,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""

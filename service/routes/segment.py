@@ -1,6 +1,6 @@
 """Masks: one support or several, one query, one reply in the form asked for."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -22,11 +22,13 @@ from service.pairs import (
     named_set,
     support_pairs,
 )
-from service.reply import Job, reply
+from service.reply import Classes, Job, reply
 from service.runtime import Running, Runtime
-from service.shots import Shots, load_shots
+from service.shots import load_shots
 
 PATH = "/segment"
+# The one class, which needs no name.
+THE_OBJECT = "object"
 ONE_SHOT = FormLayout(
     single=(*SUPPORT_PARTS, "query_image"),
     options=tuple(Options.model_fields),
@@ -90,20 +92,24 @@ async def _answer(
     query = form.files["query_image"][0]
     set_id = named_set(form)
     pairs = support_pairs(form.files, runtime.settings.max_shots) if set_id is None else []
-    load = partial(load_shots, runtime, set_id, pairs)
-    return await reply(request, runtime, partial(_prepare, runtime, load, query, options, fusion))
+    render = partial(_render, runtime, query, options)
+    load = partial(_load, runtime, set_id, pairs)
+    return await reply(request, runtime, Job(load, query, fusion, render))
 
 
-def _prepare(
-    runtime: Runtime, load: Callable[[], Shots], query: Part, options: Options, fusion: Fusion
-) -> Job:
-    shots = load()
-    photograph = decode_photograph(query, runtime.settings.max_image_pixels)
-    task = runtime.engine.prepare(shots.ready, photograph, fusion)
-    return Job(task, [shots], partial(_render, runtime, query, options))
+async def _load(
+    runtime: Runtime, set_id: str | None, pairs: Sequence[tuple[Part, Part]]
+) -> Classes:
+    return {THE_OBJECT: [await load_shots(runtime, set_id, pairs)]}
 
 
-def _render(runtime: Runtime, query: Part, options: Options, segmentation: Segmentation) -> Answer:
+def _render(
+    runtime: Runtime,
+    query: Part,
+    options: Options,
+    labels: Sequence[str],
+    segmentation: Segmentation,
+) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
     finding = find_object(runtime.engine.restore(segmentation), options)
