@@ -15,8 +15,8 @@ from model.datasets.folder import image_folder
 from model.features import FeatureStore
 from model.guidance import distance_map
 from model.network import SGOne, SGOneConfig
-from model.objective import EpisodeLoss
-from model.recipe import read_recipe
+from model.objective import EpisodeLoss, build_optimiser
+from model.recipe import Optimiser, read_recipe
 from model.sampling import (
     EpisodeSampler,
     EpisodeViews,
@@ -40,7 +40,10 @@ ABLATIONS = {
     "separate-networks": {"separate_networks": True},
 }
 EVERY = pytest.mark.parametrize("name", ABLATIONS)
-RECIPES = Path(model.__file__).parent / "configs" / "ablations"
+CONFIGS = Path(model.__file__).parent / "configs"
+RECIPES = CONFIGS / "ablations"
+# Frozen, input channels of masks would stay zero, and two backbones the same.
+LEARNING = ("backbone-learns", "mask-channels", "separate-networks")
 SIDE = 65
 
 
@@ -265,24 +268,36 @@ def test_imagenet_weights_reach_both_backbones_and_leave_mask_channels_alone(tmp
     assert supports["layers.0.0.masks.weight"].abs().sum() > 0
 
 
-@EVERY
-def test_a_recipe_changes_the_papers_in_its_fields_alone(name):
-    paper, recipe = (read_recipe(RECIPES / f"{row}.toml") for row in ("paper", name))
-    assert paper.network == SGOneConfig()
+@pytest.mark.parametrize("name", ["backbone-learns", *ABLATIONS])
+def test_a_recipe_changes_the_best_ones_in_its_fields_alone(name):
+    best, recipe = read_recipe(CONFIGS / "vgg16.toml"), read_recipe(RECIPES / f"{name}.toml")
+    assert best.network == SGOneConfig(align_corners=True)
     assert f"model/configs/ablations/{name}.toml" in (RECIPES / f"{name}.toml").read_text(
         encoding="utf-8"
     )
     changed = dataclasses.replace(
-        paper,
+        best,
         name=f"sgone-ablation-{name}",
-        network=SGOneConfig(**ABLATIONS[name]),
-        # Frozen, its input channels of masks would stay zero.
-        freeze_backbone=name != "mask-channels",
+        network=SGOneConfig(align_corners=True, **ABLATIONS.get(name, {})),
+        freeze_backbone=name not in LEARNING,
+        centred_guidance=name not in LEARNING,
     )
     assert recipe == changed
 
 
 def test_every_recipe_of_an_ablation_is_packaged_and_tested():
-    assert {path.stem for path in RECIPES.glob("*.toml")} == {"paper", *ABLATIONS}
+    assert {path.stem for path in RECIPES.glob("*.toml")} == {"backbone-learns", *ABLATIONS}
     project = tomllib.loads((RECIPES.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["package-data"]["model"] == ["configs/**/*.toml"]
+
+
+def test_a_backbone_learns_at_its_share_of_the_rate():
+    network = build()
+    optimiser = build_optimiser(Optimiser(learning_rate=1e-3, backbone_share=0.1), network)
+    backbone = {id(weight) for weight in network.backbone.parameters()}
+    shares = {
+        id(weight): group["share"] for group in optimiser.param_groups for weight in group["params"]
+    }
+    assert shares == {
+        id(weight): 0.1 if id(weight) in backbone else 1.0 for weight in network.parameters()
+    }
