@@ -338,7 +338,7 @@ def test_a_stopped_run_leaves_whole_files_and_is_gone_on_with(
         assert not list(masks.glob("*.part"))
     assert sgone(*arguments).exit_code == 0
     assert len(list(masks.glob("*.png"))) == 1000
-    assert len(json.loads((masks / "annotations.json").read_bytes())["images"]) == 300
+    assert len(json.loads((masks / "annotations.json").read_bytes())["images"]) == 1000
     assert not list(masks.glob("*.part"))
 
 
