@@ -52,6 +52,7 @@ async def _work(
     timings: Timings = request.state.timings
     with runtime.scheduler.admit() as place:
         with timings.stage("decode"):
+            # Of several errors the client hears of the supports' first, whichever came first.
             classes, query = await asyncio.gather(
                 job.load(),
                 runtime.in_worker(partial(_prepare_query, runtime, job.query)),
@@ -68,7 +69,7 @@ async def _work(
     with timings.stage("render"):
         answer = await runtime.in_worker(partial(job.render, list(classes), segmentation))
     groups = list(chain.from_iterable(classes.values()))
-    if not any(shots.stored and shots.fresh for shots in groups):
+    if not any(shots.unkept for shots in groups):
         return answer, None
     return answer, BackgroundTask(keep_shots, runtime, groups, segmentation.encodings)
 

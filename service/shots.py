@@ -25,9 +25,11 @@ class Shots:
     stored: StoredSupports | None = None
 
     @property
-    def fresh(self) -> bool:
-        """Whether the network has not seen one of them."""
-        return any(isinstance(shot, FreshSupport) for shot in self.ready)
+    def unkept(self) -> bool:
+        """Whether ``keep_shots`` has an encoding of them to store."""
+        return self.stored is not None and any(
+            isinstance(shot, FreshSupport) for shot in self.ready
+        )
 
 
 async def load_shots(

@@ -37,6 +37,12 @@ def test_the_mask_is_8_bit_grey_255_on_the_object_and_0_elsewhere() -> None:
     assert_array_equal(read_mask(mask_png(object_mask())), object_mask() * 255)
 
 
+@pytest.mark.parametrize("shape", [(1, 1_000_000), (1, 1_000_001), (1_000_001, 1)])
+def test_a_mask_of_any_length_is_written(shape: tuple[int, int]) -> None:
+    mask = np.arange(max(shape)).reshape(shape) % 1000 < 500
+    assert_array_equal(read_mask(mask_png(mask)), mask * 255)
+
+
 @pytest.mark.parametrize(
     ("depth", "mode", "levels"), [(8, "L", [0, 64, 255]), (16, "I;16", [0, 16384, 65535])]
 )

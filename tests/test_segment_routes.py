@@ -253,6 +253,12 @@ def test_an_undecodable_image_is_named(client: TestClient, name: str) -> None:
     problem(client.post("/segment", files=parts), 422, "undecodable_image", name)
 
 
+def test_where_no_image_can_be_decoded_the_first_support_is_named(client: TestClient) -> None:
+    parts = [file(name, b"") for name, _ in k_shot_form(3)]
+    response = client.post("/segment/kshot", files=parts)
+    problem(response, 422, "undecodable_image", "support_image[0]")
+
+
 def test_an_image_among_several_is_named_by_its_index(client: TestClient) -> None:
     parts = k_shot_form(3)
     parts[4] = file("support_mask", b"")
