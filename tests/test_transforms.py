@@ -37,10 +37,13 @@ def test_strips_are_squeezed_so_that_no_photograph_costs_more(height, width):
     assert sides[0] * sides[1] <= 257**2 * 1.06
 
 
-def test_a_one_pixel_object_survives_shrinking():
-    mask = np.zeros((3000, 4000), dtype=bool)
-    mask[1234, 567] = True
-    assert resize_mask(mask, (193, 257)).sum() > 0
+@pytest.mark.parametrize(
+    ("shape", "size"), [((3000, 4000), (193, 257)), ((9, 4000), (33, 1281)), ((5, 7), (33, 33))]
+)
+def test_a_one_pixel_object_survives_resizing(shape, size):
+    mask = np.zeros(shape, dtype=bool)
+    mask[shape[0] // 2, shape[1] // 3] = True
+    assert resize_mask(mask, size).sum() > 0
 
 
 def test_mask_weights_are_the_objects_share_of_a_pixel():
@@ -130,8 +133,13 @@ def test_labels_keep_their_values_when_resized():
     assert set(target.unique().tolist()) == {0, 1, 255}
 
 
-def test_resizing_averages_a_checkerboard_away():
-    board = np.indices((128, 128)).sum(axis=0) % 2 * 255
-    image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
-    small = resize_image(image, (32, 32)).astype(float)
-    assert np.abs(small - 127.5).max() < 16
+@pytest.mark.parametrize(
+    ("shape", "size", "most"),
+    [((128, 128), (32, 32), 1), ((16, 128), (33, 32), 1), ((128, 128), (100, 90), 55)],
+)
+def test_resizing_averages_stripes_away_along_an_axis_that_shrinks(shape, size, most):
+    stripes = np.broadcast_to(np.arange(shape[1]) % 2 * 255, shape)
+    image = np.repeat(stripes[..., None], 3, axis=2).astype(np.uint8)
+    small = resize_image(image, size).astype(float)
+    assert small.shape == (3, *size)
+    assert np.abs(small - 127.5).max() < most

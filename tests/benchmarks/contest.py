@@ -206,14 +206,26 @@ class Contest:
         server.resume()
         report: Results = {}
         if tier.mode is CACHED:
-            wanted = self.plan.soak[0 if server.peer is OURS else 1]
+            wanted = _of(self.plan.soak, server.peer)
             report |= {
                 "early_memory_bytes": server.memory_bytes(),
                 "early_requests": server.requests,
             }
             self._send(server, tier, seconds=600, clients=2, limit=wanted)
         report |= {"memory_end_bytes": server.memory_bytes(), "requests": server.requests}
-        return report | (self._stop(server, tier) if tier.mode.stopped else {})
+        if tier.mode.stopped:
+            report["stops"] = [self._stop(server, tier)]
+            again = _of(self.plan.stops, server.peer) - 1
+            report["stops"] += [self._start_and_stop(server.peer, tier) for _ in range(again)]
+        return report
+
+    def _start_and_stop(self, peer: Peer, tier: Tier) -> Results:
+        server = Server(peer, tier.mode, self.shape, self.folder)
+        try:
+            server.wait_ready((self.folder / tier.workload / "0.body").read_bytes())
+            return self._stop(server, tier)
+        finally:
+            server.kill()
 
     def _stop(self, server: Server, tier: Tier) -> Results:
         """SIGTERM under load."""
@@ -235,6 +247,11 @@ class Contest:
 
     def _say(self, line: str) -> None:
         print(f"{time.monotonic() - self.begun:6.0f} s  {line}", flush=True)
+
+
+def _of(ours_and_peers: tuple[int, int], peer: Peer) -> int:
+    ours, peers = ours_and_peers
+    return ours if peer is OURS else peers
 
 
 @contextmanager

@@ -61,14 +61,15 @@ class Tier:
 
 @dataclass(frozen=True)
 class Plan:
-    """``photographs``: different requests of a workload. ``soak``: requests before memory is read
-    for the last time, of ours and of a peer.
+    """``photographs``: different requests of a workload. Of ours and of a peer: ``soak``, requests
+    before memory is read for the last time; ``stops``, ends by SIGTERM under load in a mode.
     """
 
     name: str
     rounds: int
     photographs: int
     soak: tuple[int, int]
+    stops: tuple[int, int]
     tiers: tuple[Tier, ...]
     engine_rounds: int
 
@@ -85,7 +86,7 @@ def _tiers(scale: float, open_s: float, open_mode: Mode) -> tuple[Tier, ...]:
     )
 
 
-STANDARD = Plan("standard", 5, 40, (2000, 100), _tiers(1.0, 2.5, DEADLINE), 15)
+STANDARD = Plan("standard", 5, 40, (2000, 100), (10, 1), _tiers(1.0, 2.5, DEADLINE), 15)
 # A start costs more than a window: the peers' own time limits are left out.
-QUICK = Plan("quick", 1, 6, (40, 10), _tiers(0.3, 1.5, PLAIN), 1)
+QUICK = Plan("quick", 1, 6, (40, 10), (2, 1), _tiers(0.3, 1.5, PLAIN), 1)
 PLANS = {plan.name: plan for plan in (STANDARD, QUICK)}

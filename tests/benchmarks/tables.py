@@ -182,7 +182,7 @@ def lives(results: Results) -> str:
         if not found:
             continue
         last = found[-1]
-        stopped = [life for life in found if "sigterm" in life]
+        stops = [stop for life in found for stop in life.get("stops", ())]
         rows.append(
             [
                 title,
@@ -190,9 +190,10 @@ def lives(results: Results) -> str:
                 f"{middle(life['first_reply_s'] for life in found):.1f}",
                 mebibytes(last["memory_ready_bytes"]),
                 growth(last),
-                fate(life["sigterm"] for life in stopped),
-                ", ".join(sorted({str(life["exit_code"]) for life in stopped})),
-                f"{middle(life['stop_s'] for life in stopped):.1f}",
+                str(len(stops)),
+                fate(stop["sigterm"] for stop in stops),
+                ", ".join(sorted({str(stop["exit_code"]) for stop in stops})),
+                f"{middle(stop['stop_s'] for stop in stops):.1f}",
             ]
         )
     header = (
@@ -201,7 +202,8 @@ def lives(results: Results) -> str:
         "first reply, s",
         "MiB when ready",
         "MiB after requests",
-        "under way at SIGTERM: answered / refused / lost",
+        "SIGTERMs",
+        "under way then: answered / refused / lost",
         "exit code",
         "gone after, s",
     )
