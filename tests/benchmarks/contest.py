@@ -99,7 +99,7 @@ class Contest:
                 self.results["tiers"][tier.name] = self._measure(tier, servers)
                 self.save()
             for server in servers:
-                report[server.peer.name] |= self._end(server, tiers[-1])
+                report[server.peer.name] |= self._end(server, tiers[0])
         self.results["peers"][mode.name] = report
         self.save()
 
