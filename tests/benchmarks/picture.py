@@ -56,7 +56,8 @@ def draw_throughput(axes: Axes, peers: Results, title: str) -> None:
         rate = window["throughput"]
         errors = [[rate["median"] - rate["q1"]], [rate["q3"] - rate["median"]]]
         axes.bar(place, rate["median"], WIDTH, color=colour(place), yerr=errors, capsize=3)
-        axes.text(place, rate["q3"], f"{rate['median']:.3g}", ha="center", va="bottom", fontsize=8)
+        label = f"{rate['median']:.0f}" if rate["median"] >= 100 else f"{rate['median']:.1f}"
+        axes.text(place, rate["q3"], label, ha="center", va="bottom", fontsize=8)
     axes.set_title(title, fontsize=10)
     tidy(axes)
 
