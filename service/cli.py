@@ -138,9 +138,7 @@ def segment(
 def train(config: Path, **options: Any) -> None:
     """Train the network that CONFIG (TOML) describes."""
     from model import train
-    from model.allocator import keep_freed_memory
 
-    keep_freed_memory()
     train.main(config, **options)
 
 
@@ -154,9 +152,7 @@ def train(config: Path, **options: Any) -> None:
 def distill(config: Path, **options: Any) -> None:
     """Distil a VGG-16 backbone as CONFIG (TOML) describes."""
     from model import distill
-    from model.allocator import keep_freed_memory
 
-    keep_freed_memory()
     distill.main(config, **options)
 
 
@@ -216,12 +212,10 @@ def evaluate(
 ) -> None:
     """Measure mIoU and FB-IoU on a seeded list of episodes."""
     from model import evaluate
-    from model.allocator import keep_freed_memory
     from model.bench import Plan
     from service.engine import placement_of
     from service.settings import read_settings
 
-    keep_freed_memory()
     settings = read_settings(executor=executor, device=device, precision=precision)
     shots = shots or (5 if multiclass else 1)
     plan = Plan(seeds, protocol, shots, fusion, episodes, baseline, placement_of(settings))
