@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ with warnings.catch_warnings():
 
 # Tiny networks gain nothing from threads, and threads that spin beside a busy process cost seconds.
 torch.set_num_threads(1)
+
+# A shell's background jobs ignore Ctrl-C, and so would what tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
