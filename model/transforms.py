@@ -70,7 +70,7 @@ def resize_mask(mask: ObjectMask, size: tuple[int, int]) -> NDArray[np.float32]:
 
     Antialiasing gives every source pixel some weight, so a one-pixel object survives shrinking.
     """
-    return np.asarray(_resize(mask.astype(np.float32), size), np.float32)
+    return np.asarray(_resize(mask.astype(np.float32), size).clip(0, 1), np.float32)
 
 
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

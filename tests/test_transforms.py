@@ -46,6 +46,11 @@ def test_a_one_pixel_object_survives_resizing(shape, size):
     assert resize_mask(mask, size).sum() > 0
 
 
+def test_a_mask_of_ones_has_no_weight_above_one():
+    weights = resize_mask(np.ones((9, 4000), dtype=bool), (33, 1281))
+    assert weights.max() <= 1
+
+
 def test_mask_weights_are_the_objects_share_of_a_pixel():
     mask = np.zeros((80, 80), dtype=bool)
     mask[:, :40] = True
@@ -131,6 +136,13 @@ def test_labels_keep_their_values_when_resized():
     label[30:33] = 255
     _, target = square(np.zeros((50, 70, 3), dtype=np.uint8), label, 33)
     assert set(target.unique().tolist()) == {0, 1, 255}
+
+
+def test_resizing_averages_a_checkerboard_away():
+    board = np.indices((128, 128)).sum(axis=0) % 2 * 255
+    image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    small = resize_image(image, (32, 32)).astype(float)
+    assert np.abs(small - 127.5).max() < 16
 
 
 @pytest.mark.parametrize(

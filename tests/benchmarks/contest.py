@@ -108,7 +108,7 @@ class Contest:
         """One after the other, each paused as soon as it is warm; none outlives the block."""
         servers: list[Server] = []
         report: Results = {}
-        body = (self.folder / tier.workload / "0.body").read_bytes()
+        body = self._first_body(tier)
         try:
             for peer in self.peers:
                 server = Server(peer, mode, self.shape, self.folder)
@@ -185,6 +185,9 @@ class Contest:
         path = server.peer.k_shot_path if k_shot else "/segment"
         return Order(f"{server.url}{path}", str(self.folder / tier.workload), **order)
 
+    def _first_body(self, tier: Tier) -> bytes:
+        return (self.folder / tier.workload / "0.body").read_bytes()
+
     def _settle(self, server: Server) -> None:
         """Wait until what clients have given up is worked off."""
         used = server.cpu_seconds()
@@ -222,7 +225,7 @@ class Contest:
     def _start_and_stop(self, peer: Peer, tier: Tier) -> Results:
         server = Server(peer, tier.mode, self.shape, self.folder)
         try:
-            server.wait_ready((self.folder / tier.workload / "0.body").read_bytes())
+            server.wait_ready(self._first_body(tier))
             return self._stop(server, tier)
         finally:
             server.kill()
