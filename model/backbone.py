@@ -1,6 +1,7 @@
 """Backbones: an image in, feature maps of several depths out."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,9 +21,16 @@ def normalise(images: Tensor, config: TransformConfig) -> Tensor:
     """(..., 3, H, W) uint8 RGB -> float32 as the network was trained on."""
     if config.channel_order == "bgr":
         images = images.flip(-3)
-    mean = torch.tensor(config.mean, device=images.device).view(3, 1, 1)
-    std = torch.tensor(config.std, device=images.device).view(3, 1, 1)
+    mean, std = _statistics(config, images.device)
     return (images.float() / 255 - mean) / std
+
+
+@cache
+def _statistics(config: TransformConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) mean and deviation; kept, so that a GPU waits for them once."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(each, device=device) for each in (config.mean, config.std))
+    return mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
 class Backbone(nn.Module):

@@ -154,8 +154,8 @@ def _pooling_matrix(cells: int, side: int, like: Tensor) -> Tensor:
     """(side, cells); row i is the mean of the cells from ⌊i · cells / side⌋ to
     ⌈(i + 1) · cells / side⌉.
     """
-    bounds, cell = torch.arange(side + 1, device=like.device) * cells, torch.arange(cells)
-    cell = cell.to(like.device)
+    bounds = torch.arange(side + 1, device=like.device) * cells
+    cell = torch.arange(cells, device=like.device)
     first, end = bounds[:-1, None] // side, (bounds[1:, None] + side - 1) // side
     inside = ((cell >= first) & (cell < end)).to(like.dtype)
     return inside / inside.sum(dim=1, keepdim=True)

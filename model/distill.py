@@ -64,7 +64,10 @@ class Run:
         self.curriculum, self.folder, self.device = curriculum, folder, device
         self.precision = choose_precision(curriculum.precision, device)
         torch.manual_seed(curriculum.seed)
-        self.photographs, held_out = _read_material(curriculum)
+        # Views are of few sizes, each seen for thousands of steps.
+        torch.backends.cudnn.benchmark = True
+        photographs, held_out = _read_material(curriculum)
+        self.photographs = photographs.to(device)
         material = curriculum.material
         self.teacher = Teacher(material.root / material.teacher)
         self.student = Student(material.root / material.given)

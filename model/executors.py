@@ -13,6 +13,10 @@ from model.errors import DeviceError
 from model.execution import Executor
 
 ExecutorName = Literal["auto", "openvino", "torch"]
+FEW, MANY = 4, 64
+"""Graphs of fixed shapes: OpenVINO's are of 90 MB and two serve one camera; CUDA's share their
+memory, and batches have shapes of their own.
+"""
 GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia/version")))
 """Of which one is there where torch may find a CUDA GPU: only then is torch asked for one."""
 
@@ -21,7 +25,8 @@ GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia
 class Placement:
     """How a network is to run. ``cache`` is the folder for what is prepared for an executor.
 
-    ``fixed_shapes`` graphs at most OpenVINO compiles, while it serves, for the sizes that recur.
+    ``fixed_shapes`` graphs at most are made, while it serves, for the sizes that recur: OpenVINO's,
+    or CUDA's; None are as many as suit the executor (FEW, MANY).
     auto takes torch where there is a CUDA GPU, else OpenVINO where it can run the network, and
     bfloat16 where the hardware multiplies it.
     """
@@ -31,7 +36,7 @@ class Placement:
     precision: str = "auto"
     threads: int | None = None
     cache: Path = field(default_factory=partial(platformdirs.user_cache_path, "sg-one-service"))
-    fixed_shapes: int = 0
+    fixed_shapes: int | None = 0
 
 
 def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:
@@ -51,7 +56,7 @@ def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:
             placement.cache,
             placement.precision,
             placement.threads,
-            placement.fixed_shapes,
+            FEW if placement.fixed_shapes is None else placement.fixed_shapes,
         )
     if placement.executor == "openvino":
         raise DeviceError(f"executor is openvino, but {obstacle}")
@@ -93,4 +98,5 @@ def _open_torch(checkpoint: Checkpoint, placement: Placement) -> Executor:
         torch.set_num_threads(placement.threads)
     device = choose_device(placement.device)
     precision = choose_precision(placement.precision, device)
-    return TorchExecutor(checkpoint.network, checkpoint.transform, device, precision)
+    graphs = MANY if placement.fixed_shapes is None else placement.fixed_shapes
+    return TorchExecutor(checkpoint.network, checkpoint.transform, device, precision, graphs)

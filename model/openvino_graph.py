@@ -1,8 +1,6 @@
 """A graph as OpenVINO runs it: at any size, and faster at the sizes that it is given most."""
 
 import logging
-import math
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.favourites import Favourites
 from model.silent_openvino import openvino, properties
 
 _log = logging.getLogger(__name__)
 
 Arrays = tuple[NDArray[Any], ...]
 Shapes = tuple[tuple[int, ...], ...]
-
-RECURS = 2
-"""Times that a graph is given the same shapes before it is compiled for them."""
-PREFERRED = 2
-"""Times as often as others must shapes be given to take their place."""
 
 
 class Compiler:
@@ -71,18 +65,16 @@ class FixedShapes:
     """
 
     def __init__(self, compiler: Compiler, limit: int) -> None:
-        self.compiler, self.limit = compiler, limit
-        self._given: Counter[tuple[Graph, Shapes]] = Counter()
-        self.ready: dict[tuple[Graph, Shapes], openvino.InferRequest] = {}
+        self.compiler = compiler
+        self.graphs = Favourites[tuple[Graph, Shapes], openvino.InferRequest](limit)
         self._thread = ThreadPoolExecutor(1, "compile")
         self._under_way: Future[None] | None = None
 
     def request(self, graph: Graph, shapes: Shapes) -> openvino.InferRequest | None:
         """The graph for these shapes, if it is ready; else it may be before long."""
         key = graph, shapes
-        self._given[key] += 1
-        ready = self.ready.get(key)
-        if ready is None and self._is_idle() and self._given[key] >= self._wanted():
+        ready = self.graphs.get(key)
+        if ready is None and self._is_idle() and self.graphs.deserves(key):
             self._under_way = self._thread.submit(self._compile, graph, shapes)
         return ready
 
@@ -94,21 +86,13 @@ class FixedShapes:
     def _is_idle(self) -> bool:
         return self._under_way is None or self._under_way.done()
 
-    def _wanted(self) -> float:
-        """How often shapes must have been given for a graph of their own."""
-        if len(self.ready) < self.limit:
-            return RECURS
-        return PREFERRED * min((self._given[key] for key in self.ready), default=math.inf)
-
     def _compile(self, graph: Graph, shapes: Shapes) -> None:
         model = graph.model.clone()
         model.reshape(dict(zip(model.inputs, map(openvino.PartialShape, shapes), strict=True)))
         try:
             request = self.compiler.request(model)
         except RuntimeError as error:  # of memory, say
-            self.limit = len(self.ready)
+            self.graphs.stop()
             _log.warning("no more graphs of fixed shapes: %s", error)
             return
-        if len(self.ready) >= self.limit:
-            del self.ready[min(self.ready, key=self._given.__getitem__)]
-        self.ready[graph, shapes] = request
+        self.graphs.keep((graph, shapes), request)

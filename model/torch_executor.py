@@ -1,26 +1,25 @@
 """The network as torch runs it, on CUDA or a CPU: the reference of every other executor."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from model.backbone import Features, normalise
+from model.cuda_graphs import CudaGraphs, Step, Tensors
 from model.episode import Fusion
 from model.errors import DeviceError
 from model.execution import EncodedShots, PreparedSupport
 from model.network import SGOne
 from model.transforms import Logits, Pixels, TransformConfig
 
-GPU_BATCH_PIXELS = 4_000_000
-"""Pixels that go through the backbone together on a GPU: 38 images at 321². On a CPU each goes
-alone: batches of 2 to 8 took as long as their images one by one."""
-
 
 class TorchExecutor:
-    """An Executor; ``network_input`` and ``network`` serve training and evaluation as well."""
+    """An Executor; ``network_input`` and ``network`` serve training and evaluation as well.
+
+    On a GPU ``fixed_shapes`` CUDA graphs at most are recorded for the shapes that recur.
+    """
 
     name = "torch"
 
@@ -30,48 +29,42 @@ class TorchExecutor:
         transform: TransformConfig,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
+        fixed_shapes: int = 0,
     ) -> None:
         self.transform, self.dtype = transform, dtype
         self.torch_device = device or torch.device("cpu")
         self.device, self.precision = str(self.torch_device), str(dtype).removeprefix("torch.")
         network = network.eval().requires_grad_(False).to(device=self.torch_device, dtype=dtype)
         self.network = network.to(memory_format=torch.channels_last)
+        self.graphs = CudaGraphs(fixed_shapes) if self._on_gpu and fixed_shapes else None
 
     @torch.inference_mode()
     def read(self, images: Sequence[Pixels], once: bool = False) -> list[Features]:
-        """Images of one size share batches on a GPU."""
-        features: dict[int, Features] = {}
-        for rows in self._batches(images):
-            pixels = self.network_input(np.stack([images[row] for row in rows]))
-            maps = self.network.backbone(pixels)
-            for place, row in enumerate(rows):
-                features[row] = tuple(part[place : place + 1] for part in maps)
-        return [features[row] for row in range(len(images))]
+        """One by one: batches gain nothing on a CPU, and little on a GPU."""
+        return [self._run(self._read, (self._on_device(image[None]),)) for image in images]
 
     @torch.inference_mode()
     def encode(self, support: PreparedSupport, features: Features) -> EncodedShots:
         """A network that reads supports apart from queries reads this one here."""
-        masks = self._on_device(support.mask)[None]
+        mask = self._on_device(support.mask)[None]
         if self.network.backbone.reads_apart:
             pixels = self.network_input(support.image[None])
-            features = self.network.backbone.read_supports(pixels, masks)
-        encoding = self.network.encode_features(features, masks[None])
-        return tuple(tensor.float().cpu().numpy() for tensor in encoding)
+            features = self.network.backbone.read_supports(pixels, mask)
+        return _download(self._run(self._encode, (mask, *features)))
 
     @torch.inference_mode()
     def compare(
         self, features: Features, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
     ) -> Logits:
         """As ``SGOne.segment`` behind the backbone."""
-        encoding = tuple(self._on_device(array).to(self.dtype) for array in shots)
-        logits: Logits = (
-            self.network.segment_features(features, size, encoding, fusion)[0].cpu().numpy()
-        )
-        return logits
+        encoding = self._upload(shots)
+        (logits,) = self._run(self._compare, (*features, *encoding), len(features), size, fusion)
+        array: Logits = logits[0].cpu().numpy()
+        return array
 
     def memory_bytes(self) -> int:
         """Bytes that torch holds on the GPU."""
-        if self.torch_device.type != "cuda":
+        if not self._on_gpu:
             return 0
         return torch.cuda.memory_allocated(self.torch_device)
 
@@ -80,24 +73,52 @@ class TorchExecutor:
         pixels = normalise(self._on_device(images), self.transform)
         return pixels.to(dtype=self.dtype, memory_format=torch.channels_last)
 
+    def _run(self, step: Step, inputs: Tensors, *fixed: Hashable) -> Tensors:
+        return self.graphs.run(step, inputs, *fixed) if self.graphs else step(inputs, *fixed)
+
+    def _read(self, inputs: Tensors) -> Tensors:
+        """(1, 3, h, w) uint8 image -> one map a tap."""
+        features: Features = self.network.backbone(self.network_input(*inputs))
+        return features
+
+    def _encode(self, inputs: Tensors) -> Tensors:
+        """(1, h, w) mask and the image's features -> what is kept of them."""
+        mask, *features = inputs
+        encoding: Tensors = self.network.encode_features(tuple(features), mask[None])
+        return encoding
+
+    def _compare(
+        self, inputs: Tensors, taps: int, size: tuple[int, int], fusion: Fusion
+    ) -> Tensors:
+        """A query's features, as many as there are taps, and its shots -> (1, 2, h, w) logits."""
+        features, encoding = inputs[:taps], tuple(part.to(self.dtype) for part in inputs[taps:])
+        return (self.network.segment_features(features, size, encoding, fusion),)
+
+    def _upload(self, arrays: EncodedShots) -> Tensors:
+        """All in one transfer."""
+        flat = self._on_device(np.concatenate([array.ravel() for array in arrays]))
+        parts = flat.split_with_sizes([array.size for array in arrays])
+        return tuple(part.view(array.shape) for part, array in zip(parts, arrays, strict=True))
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.torch_device.type == "cuda"
+
     def _on_device(self, array: np.ndarray | Tensor) -> Tensor:
         tensor = torch.as_tensor(array)
-        if self.torch_device.type == "cuda":
+        if self._on_gpu and not tensor.is_cuda:
             return tensor.pin_memory().to(self.torch_device, non_blocking=True)
         return tensor
 
-    def _batches(self, images: Sequence[Pixels]) -> Iterator[list[int]]:
-        """The places of images that go through the backbone together: of one size, within the
-        budget.
-        """
-        places: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, image in enumerate(images):
-            places[image.shape].append(place)
-        for (_, height, width), rows in places.items():
-            on_gpu = self.torch_device.type == "cuda"
-            count = max(1, GPU_BATCH_PIXELS // (height * width)) if on_gpu else 1
-            for first in range(0, len(rows), count):
-                yield rows[first : first + count]
+
+def _download(tensors: Tensors) -> EncodedShots:
+    """float32, all in one transfer."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).float().cpu().numpy()
+    ends = np.cumsum([tensor.numel() for tensor in tensors])
+    parts = np.split(flat, ends[:-1])
+    return tuple(
+        part.reshape(tuple(tensor.shape)) for part, tensor in zip(parts, tensors, strict=True)
+    )
 
 
 def choose_device(name: str) -> torch.device:

@@ -19,7 +19,7 @@ from service.routes import batch, multiclass, operations, page, segment, support
 from service.runtime import Runtime
 from service.scheduler import Scheduler
 from service.security import Guard
-from service.settings import Settings, batching, read_settings
+from service.settings import Settings, read_settings
 from service.telemetry import Observe, Telemetry
 
 DESCRIPTION = """\
@@ -103,7 +103,8 @@ def _schedule(settings: Settings, engine: Engine, app: FastAPI) -> Scheduler[Tas
     return Scheduler(
         InHalves(engine.run_batch),
         settings.max_queue,
-        *batching(settings, engine.executor.device),
+        settings.max_batch,
+        settings.batch_window_ms / 1e3,
         on_crash=app.state.telemetry.inference_crashes.inc,
         on_end=lambda: app.state.on_end(),
     )

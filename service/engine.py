@@ -14,12 +14,14 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Fusion, Photograph, Support
 from model.execution import EncodedShots, Executor, Features, PreparedSupport, stack_shots
 from model.executors import Placement, open_executor
+from model.favourites import RECURS
 from model.predictor import PreparedQuery, Segmenter
 from service.prototypes import PrototypeCache
 from service.settings import Settings
 
-# Height and width, in quarters of the network's side: landscape and portrait.
-WARM_UP_SHAPES = ((3, 4), (4, 3))
+# Height and width of photographs as cameras take them.
+LANDSCAPE, PORTRAIT = (3, 4), (4, 3)
+CAMERAS = (LANDSCAPE, PORTRAIT, (2, 3), (3, 2), (9, 16), (16, 9), (1, 1))
 
 
 class FreshSupport(NamedTuple):
@@ -113,13 +115,17 @@ class Engine:
     def warm_up_tasks(self, thorough: bool = False) -> Iterator[Task]:
         """Real work, so that no request pays for the first kernels and allocations.
 
-        ``thorough`` adds two classes, for which an executor may have other graphs.
+        On a GPU, where a new size takes some seconds, it is of all usual sizes, and often enough
+        that they get graphs of their own. ``thorough`` adds two classes, for which an executor may
+        have other graphs.
         """
-        side = self.segmenter.transform.side
-        for height, width in WARM_UP_SHAPES:
-            photograph = np.zeros((side * height // 4, side * width // 4, 3), np.uint8)
+        side, on_cpu = self.segmenter.transform.side, self.executor.device == "cpu"
+        for height, width in (LANDSCAPE, PORTRAIT) if on_cpu else CAMERAS:
+            longest = max(height, width)
+            photograph = np.zeros((side * height // longest, side * width // longest, 3), np.uint8)
             support = Support(photograph, np.ones(photograph.shape[:2], np.bool_))
-            yield self.prepare([support], photograph, "average")
+            for _ in range(1 if on_cpu else RECURS):
+                yield self.prepare([support], photograph, "average")
             if thorough:
                 yield self.prepare([support, support], photograph, "average", shots=(1, 1))
 

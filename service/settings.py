@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,13 +50,14 @@ class Settings(BaseSettings):
         Field(description="Folder for prepared networks; in the user's cache when unset."),
     ] = None
     fixed_shapes: Annotated[
-        int,
+        int | None,
         Field(
             ge=0,
-            le=64,
-            description="Graphs that OpenVINO compiles for the sizes that recur; 0 compiles none.",
+            le=1024,
+            description="Graphs that are made for the sizes that recur; 0 makes none, 4 with "
+            "OpenVINO and 64 on CUDA when unset.",
         ),
-    ] = 4
+    ] = None
     prototype_cache_bytes: Annotated[
         int,
         Field(ge=0, description="Bytes of encodings of sent supports that are kept; 0 keeps none."),
@@ -127,22 +128,16 @@ class Settings(BaseSettings):
         ),
     ] = 30_000
     max_batch: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=1024,
-            description="Requests that pass the network together; 1 on CPU, 8 on CUDA when unset.",
-        ),
-    ] = None
+        int, Field(ge=1, le=1024, description="Requests that are handed to the network together.")
+    ] = 1
     batch_window_ms: Annotated[
-        float | None,
+        float,
         Field(
             ge=0,
             le=100,
-            description="How long a request waits for others to pass the network with it; 0 on "
-            "CPU, 2 on CUDA when unset.",
+            description="How long a request waits for others to be handed on with it.",
         ),
-    ] = None
+    ] = 0.0
     decode_threads: Annotated[
         int, Field(ge=1, le=256, description="Threads that decode images and encode masks.")
     ] = 4
@@ -157,27 +152,6 @@ class Settings(BaseSettings):
         Literal["text", "json"],
         Field(description="One line of text, or one JSON object, a record."),
     ] = "text"
-
-
-class Batching(NamedTuple):
-    """How many requests pass the network together, and how long the first waits for the others."""
-
-    max_batch: int
-    window_seconds: float
-
-
-# A CPU's time grows with the batch, so that waiting for one gains nothing; a GPU's hardly does.
-ON_CPU, ON_GPU = Batching(1, 0.0), Batching(8, 0.002)
-
-
-def batching(settings: Settings, device: str) -> Batching:
-    """What the settings say, and where they say nothing, what suits the device (cpu, cuda:0)."""
-    suits = ON_CPU if device.startswith("cpu") else ON_GPU
-    window_ms = settings.batch_window_ms
-    return Batching(
-        suits.max_batch if settings.max_batch is None else settings.max_batch,
-        suits.window_seconds if window_ms is None else window_ms / 1e3,
-    )
 
 
 def read_settings(**flags: Any) -> Settings:

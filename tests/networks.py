@@ -13,6 +13,20 @@ from pictures import object_mask, photograph
 
 SIDE = 65
 
+NETWORKS = {
+    "paper": SGOneConfig(backbone="vgg16", guidance_channels=16, branch_channels=8),
+    "similarity": SGOneConfig(
+        backbone="mobilenet_v2", guidance_channels=16, segmentation_branch=False, similarity="l2"
+    ),
+    "matching": SGOneConfig(
+        backbone="mobilenet_v2_pyramid",
+        head="matching",
+        branch_channels=8,
+        support_cells=5,
+        align_corners=True,
+    ),
+}
+
 
 def build_tiny_network() -> SGOne:
     """The paper's head, small, on a random backbone."""

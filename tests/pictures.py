@@ -23,6 +23,12 @@ def object_mask(height: int = 48, width: int = 64) -> NDArray[np.bool_]:
     return mask
 
 
+def disc() -> np.ndarray:
+    """(48, 64), without the straight edges whose shares of cells lie exactly on a threshold."""
+    rows, columns = np.mgrid[:48, :64]
+    return (rows - 20.3) ** 2 + (columns - 29.7) ** 2 < 15.1**2
+
+
 def encode(image: Image.Image | NDArray[Any], kind: str = "PNG", **options: Any) -> bytes:
     """An image file."""
     if not isinstance(image, Image.Image):

@@ -1,5 +1,6 @@
 """The engine gives what the Segmenter gives, one result or error a task."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from model.episode import Support
 from model.errors import CheckpointError, DeviceError
+from model.favourites import RECURS
 from pictures import object_mask, photograph
 from service.containment import InHalves
-from service.engine import Engine, FreshSupport, Segmentation, Task
+from service.engine import CAMERAS, Engine, FreshSupport, Segmentation, Task
 from service.settings import read_settings
 
 QUERY = photograph(37, 51, seed=1)
@@ -93,6 +95,14 @@ def test_supports_that_are_encoded_already_take_no_time(engine: Engine) -> None:
 def test_the_warm_up_runs_landscape_and_portrait(engine: Engine) -> None:
     sizes = [result(engine, task).size for task in engine.warm_up_tasks()]
     assert {height > width for height, width in sizes} == {True, False}
+
+
+def test_on_a_gpu_every_usual_size_recurs_in_the_warm_up(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.executor, "device", "cuda:0")
+    times = Counter(task.query.image.shape[1:] for task in engine.warm_up_tasks())
+    assert len(times) == len(CAMERAS) and set(times.values()) == {RECURS}
 
 
 def test_the_input_side_of_the_settings_replaces_the_checkpoints(checkpoint: Path) -> None:

@@ -21,33 +21,13 @@ from model.network import SGOne
 from model.openvino_executor import OpenVinoExecutor
 from model.predictor import Segmenter
 from model.transforms import TransformConfig
-from networks import settle_statistics
-from pictures import photograph
+from networks import NETWORKS, settle_statistics
+from pictures import disc, photograph
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHIPPED = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
 # Of probability, between two float32 executors; measured: 2.5e-6 on the example photographs.
 TOLERANCE = 2e-5
-
-NETWORKS = {
-    "paper": SGOneConfig(backbone="vgg16", guidance_channels=16, branch_channels=8),
-    "similarity": SGOneConfig(
-        backbone="mobilenet_v2", guidance_channels=16, segmentation_branch=False, similarity="l2"
-    ),
-    "matching": SGOneConfig(
-        backbone="mobilenet_v2_pyramid",
-        head="matching",
-        branch_channels=8,
-        support_cells=5,
-        align_corners=True,
-    ),
-}
-
-
-def disc() -> np.ndarray:
-    """(48, 64), without the straight edges whose shares of cells lie exactly on a threshold."""
-    rows, columns = np.mgrid[:48, :64]
-    return (rows - 20.3) ** 2 + (columns - 29.7) ** 2 < 15.1**2
 
 
 def checkpoint_of(config: SGOneConfig, folder: Path) -> Checkpoint:
@@ -157,7 +137,7 @@ def test_sizes_that_recur_get_graphs_of_their_own(tmp_path, cache):
         """Heights of the queries that have a graph of their own; none is being compiled."""
         assert isinstance(fixed, OpenVinoExecutor)
         fixed.fixed_shapes.wait()
-        return [shapes[0][2] for _, shapes in fixed.fixed_shapes.ready]
+        return [shapes[0][2] for _, shapes in fixed.fixed_shapes.graphs.kept]
 
     landscape, portrait = (40, 90), (90, 40)
     assert difference(landscape) < TOLERANCE and kept() == []

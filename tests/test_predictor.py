@@ -94,11 +94,3 @@ def test_precision_by_name_and_unknown_precision():
     assert choose_precision("float32", torch.device("cpu")) == torch.float32
     with pytest.raises(DeviceError, match="choose auto, bfloat16 or float32"):
         choose_precision("int8", torch.device("cpu"))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_cuda_agrees_with_the_cpu(tiny_network):
-    transform = TransformConfig(side=65)
-    exact = Segmenter(TorchExecutor(tiny_network, transform)).predict([shot()], photograph(seed=1))
-    fast = Segmenter(TorchExecutor(tiny_network, transform, torch.device("cuda")))
-    assert np.abs(fast.predict([shot()], photograph(seed=1)) - exact).max() < 1e-2

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from service.errors import SettingsError
 from service.flags import setting_flags
-from service.settings import Settings, batching, flag_name, read_settings, variable_name
+from service.settings import Settings, flag_name, read_settings, variable_name
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
 each_field = pytest.mark.parametrize("field", Settings.model_fields)
@@ -74,22 +74,6 @@ def test_an_impossible_value_is_refused_in_one_sentence(field: str, value: str) 
     assert variable_name(field) in str(caught.value)
     assert flag_name(field) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("device", "set_to", "expected"),
-    [
-        ("cpu", {}, (1, 0)),
-        ("cuda:0", {}, (8, 0.002)),
-        ("cpu", {"max_batch": 4}, (4, 0)),
-        ("cuda", {"max_batch": 2, "batch_window_ms": 0}, (2, 0)),
-        ("cpu", {"max_batch": 2, "batch_window_ms": 5}, (2, 0.005)),
-    ],
-)
-def test_batches_suit_the_device_where_nothing_is_set(
-    device: str, set_to: dict[str, str], expected: tuple[int, float]
-) -> None:
-    assert batching(read_settings(**set_to), device) == expected
 
 
 def test_settings_cannot_be_changed_later() -> None:

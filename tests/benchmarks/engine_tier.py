@@ -4,15 +4,13 @@ import json
 import random
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from figures import spread
 from handler import Form, Handler
 from masks import iou, read_mask
 from model.backbone import normalise
@@ -27,28 +25,12 @@ from service.engine import Engine
 from service.options import Options
 from service.render import mask_png
 from service.settings import PILLOW_MAX_PIXELS, Settings, read_settings
+from timing import interleave
 
 SIZES = ((321, 321), (313, 417), (513, 513))
 """Network sizes: a square, a 500x375 photograph, and a larger square."""
 FIELDS = ("support_image", "support_mask", "query_image")
 VGG_ROUNDS = 5
-WARM_UP = 1
-
-Way = Callable[[], Any]
-
-
-def interleave(ways: Mapping[str, Way], rounds: int) -> dict[str, Any]:
-    """Milliseconds of each way, taken in turn; every round begins with the next of them."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(-WARM_UP, rounds):
-        names = list(ways)
-        first = number % len(names)
-        for name in (*names[first:], *names[:first]):
-            started = time.perf_counter()
-            ways[name]()
-            if number >= 0:
-                taken[name].append((time.perf_counter() - started) * 1e3)
-    return {name: spread(values) for name, values in taken.items()}
 
 
 def compare_query_passes(settings: Settings, rounds: int) -> dict[str, Any]:

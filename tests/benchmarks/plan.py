@@ -89,4 +89,18 @@ def _tiers(scale: float, open_s: float, open_mode: Mode) -> tuple[Tier, ...]:
 STANDARD = Plan("standard", 5, 40, (2000, 100), (10, 1), _tiers(1.0, 2.5, DEADLINE), 15)
 # A start costs more than a window: the peers' own time limits are left out.
 QUICK = Plan("quick", 1, 6, (40, 10), (2, 1), _tiers(0.3, 1.5, PLAIN), 1)
-PLANS = {plan.name: plan for plan in (STANDARD, QUICK)}
+# Where a request takes a few milliseconds: what is between network and client counts.
+GPU = Plan(
+    "gpu",
+    3,
+    40,
+    (100, 100),
+    (1, 1),
+    (
+        Tier("fresh", "1 shot, fresh supports", PLAIN, "fresh", 1.0, (1, 2, 8, 32)),
+        Tier("kshot", "5 shots", PLAIN, "kshot", 1.0, (2, 8)),
+        Tier("cached", "1 shot, one support, cache", CACHED, "repeated", 1.0, (1, 2, 8, 32)),
+    ),
+    1,
+)
+PLANS = {plan.name: plan for plan in (STANDARD, QUICK, GPU)}

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from model.backbone import normalise
 from model.checkpoint import Card, Checkpoint, save_checkpoint
 from model.execution import PreparedSupport
+from model.favourites import RECURS
 from model.network import SGOne, SGOneConfig
 from model.openvino_executor import TYPES, OpenVinoExecutor
-from model.openvino_graph import RECURS
 from model.predictor import PreparedQuery
 from model.silent_openvino import hints, openvino, properties
 from model.transforms import TransformConfig
+from noise import SEED, draw
 from service.engine import Engine
 
 Pass = Callable[[], NDArray[np.float32]]
 """A query whose support is known -> (2, h, w) logits."""
-SEED = 7
 
 
 class QueryPass(nn.Module):
@@ -99,12 +99,3 @@ def openvino_pass(
         return logits
 
     return infer
-
-
-def draw(size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(3, h, w) noise, and an (h, w) mask of its middle."""
-    height, width = size
-    image = np.random.default_rng(SEED).integers(0, 256, (3, height, width), np.uint8)
-    mask = np.zeros(size, np.float32)
-    mask[height // 4 : -height // 4, width // 4 : -width // 4] = 1
-    return image, mask

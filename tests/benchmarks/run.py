@@ -11,9 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,7 @@ def describe(plan: Plan, shape: Shape, peers: Sequence[Peer]) -> dict[str, Any]:
         "plan": plan.name,
         "shape": {"workers": shape.workers, "threads": shape.threads},
         "peers": {peer.name: peer.title for peer in peers},
-        "versions": {
-            name: version(name) for name in (*(peer.package for peer in peers), *PACKAGES)
-        },
+        "versions": dict(versions((*(peer.package for peer in peers), *PACKAGES))),
         "machine": {
             "processor": processor(),
             "cores": os.cpu_count(),
@@ -90,6 +88,13 @@ def describe(plan: Plan, shape: Shape, peers: Sequence[Peer]) -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def versions(packages: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of those that are installed: OpenVINO need not be."""
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def processor() -> str:
