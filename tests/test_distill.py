@@ -306,8 +306,9 @@ def test_a_wrong_line_is_named(tmp_path, before, after, message):
         read_toml(path, Curriculum)
 
 
-def test_the_repository_s_curriculum_is_valid_and_ends_at_rate_zero():
-    path = Path(distill.__file__).parent / "configs" / "vgg16-distill.toml"
+@pytest.mark.parametrize("name", ["vgg16-distill", "vgg16-distill-cpu"])
+def test_a_curriculum_of_the_repository_is_valid_and_ends_at_rate_zero(name):
+    path = Path(distill.__file__).parent / "configs" / f"{name}.toml"
     schedule = read_toml(path, Curriculum).schedule
     assert schedule.rate(schedule.steps) == pytest.approx(0)
     assert schedule.rate(0) < schedule.rate(schedule.warm_up)
