@@ -38,26 +38,26 @@ lock:
 # Ours against its peers, 25 minutes on two quiet cores; what is measured already is kept, so that a
 # run that was stopped goes on. BENCH_OPTIONS=--help lists the rest.
 bench: .venv-bench/installed
-	PYTHONPATH=$(CURDIR) $(BENCH) tests/benchmarks/run.py $(BENCH_OPTIONS)
+	PYTHONPATH=$(CURDIR) $(BENCH) benchmarks/run.py $(BENCH_OPTIONS)
 
 # The network on a CUDA GPU, without a server: time, throughput and share of the measured peak.
 bench-gpu: install
-	PYTHONPATH=$(CURDIR):$(CURDIR)/tests/benchmarks $(BIN)/python tests/benchmarks/gpu.py $(BENCH_OPTIONS)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/benchmarks $(BIN)/python benchmarks/gpu.py $(BENCH_OPTIONS)
 
 # Every path once, 3 minutes: its figures mean nothing.
 bench-quick: .venv-bench/installed
-	PYTHONPATH=$(CURDIR) $(BENCH) tests/benchmarks/run.py --quick --fresh $(BENCH_OPTIONS)
+	PYTHONPATH=$(CURDIR) $(BENCH) benchmarks/run.py --quick --fresh $(BENCH_OPTIONS)
 
 $(SERVICE_VENV)/bin/python:
 	$(MAKE) install
 
 # The peers lie beside the service's packages, which a .pth file brings in: torch is not installed
 # twice, and every peer runs on the same versions.
-.venv-bench/installed: tests/benchmarks/requirements.txt $(SERVICE_VENV)/bin/python
+.venv-bench/installed: benchmarks/requirements.txt $(SERVICE_VENV)/bin/python
 	$(SERVICE_VENV)/bin/python -m venv .venv-bench
 	$(BENCH) -c 'import os, sys, sysconfig; own = sysconfig.get_path("purelib"); print(os.path.relpath(sys.argv[1], own), file=open(own + "/service.pth", "w"))' \
 		$$($(SERVICE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-	$(BENCH) -m pip install --quiet --disable-pip-version-check -r tests/benchmarks/requirements.txt
+	$(BENCH) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	touch $@
 
 clean:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from service.local import LocalFinder
+from service.folders.local import LocalFinder
+from service.images.render import overlay_png
 from service.options import KShotOptions
-from service.render import overlay_png
 from service.settings import read_settings
 
 HERE = Path(__file__).parent

@@ -22,12 +22,12 @@ from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from model.architecture import SGOneConfig
 from model.errors import CheckpointError
+from model.network.architecture import SGOneConfig
 from model.transforms import TransformConfig
 
 if TYPE_CHECKING:
-    from model.network import SGOne
+    from model.network.sgone import SGOne
 
 FORMAT = "sgone-checkpoint/1"
 
@@ -65,7 +65,7 @@ class Checkpoint:
         """The network with these weights in float32; CheckpointError where they do not fit it."""
         import torch  # only those who want a network of torch's wait for torch
 
-        from model.network import SGOne
+        from model.network.sgone import SGOne
 
         network = SGOne(self.architecture)
         tensors = {name: torch.from_numpy(array) for name, array in self.weights.items()}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.checkpoint import Card, save_checkpoint
 from model.errors import CheckpointError
-from model.network import SGOne, SGOneConfig
+from model.network.sgone import SGOne, SGOneConfig
 from model.transforms import TransformConfig
 
 _LAYERS = {

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.episode import Fusion, Photograph, Support, check_photograph
-from model.execution import EncodedShots, Executor, PreparedSupport, stack_shots
+from model.executors.protocol import EncodedShots, Executor, PreparedSupport, stack_shots
 from model.transforms import Logits, Pixels, network_size, resize_image, resize_mask, restore
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from model.architecture import STRIDE
 from model.episode import ObjectMask, Photograph
+from model.network.architecture import STRIDE
 
 Pixels = NDArray[np.uint8]
 """(3, h, w) RGB in 0..255."""

@@ -8,19 +8,19 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from service import problems
-from service.containment import InHalves
-from service.deadline import Deadlines
-from service.engine import Engine, Segmentation, Task
-from service.library import Library
-from service.openapi import describe
+from service.http import problems
+from service.http.deadline import Deadlines
+from service.http.guard import Guard
+from service.http.openapi import describe
+from service.inference.containment import InHalves
+from service.inference.engine import Engine, Segmentation, Task
+from service.inference.queue import Scheduler
+from service.library.sets import Library
+from service.metrics.metrics import Observe, Telemetry
 from service.release import installed_version
 from service.routes import batch, multiclass, operations, page, segment, supports
-from service.runtime import Runtime
-from service.scheduler import Scheduler
-from service.security import Guard
+from service.segment.runtime import Runtime
 from service.settings import Settings, read_settings
-from service.telemetry import Observe, Telemetry
 
 DESCRIPTION = """\
 Show an object once, in a photograph with its mask, and get its mask in any other photograph.

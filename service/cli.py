@@ -10,9 +10,9 @@ import click
 from service.flags import OneSentence, SettingsCommand
 
 if TYPE_CHECKING:
-    from model.baselines import BaselineName
     from model.episode import Fusion
-    from model.protocols import ProtocolName
+    from model.evaluation.baselines import BaselineName
+    from model.evaluation.protocols import ProtocolName
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -61,7 +61,9 @@ def serve(**flags: str | None) -> None:
     from service.settings import read_settings
 
     settings = read_settings(**flags)
-    from service import server  # after the settings: a typing mistake is answered at once
+    from service.serve import (
+        command as server,  # after the settings: a typing mistake is answered at once
+    )
 
     server.serve(settings)
 
@@ -104,9 +106,9 @@ def segment(
 
     What is done already is skipped, so that the same command goes on where it was stopped.
     """
+    from service.folders.sources import Sources
+    from service.folders.sweep import make_plan, run
     from service.options import KShotOptions, read_options
-    from service.sources import Sources
-    from service.sweep import make_plan, run
 
     texts = {name: given.pop(name) for name in KShotOptions.model_fields if name in given}
     sources = Sources(**given)
@@ -137,7 +139,7 @@ def segment(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def train(config: Path, **options: Any) -> None:
     """Train the network that CONFIG (TOML) describes."""
-    from model import train
+    from model.training import train
 
     train.main(config, **options)
 
@@ -151,7 +153,7 @@ def train(config: Path, **options: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def distill(config: Path, **options: Any) -> None:
     """Distil a VGG-16 backbone as CONFIG (TOML) describes."""
-    from model import distill
+    from model.distillation import distill
 
     distill.main(config, **options)
 
@@ -211,9 +213,9 @@ def evaluate(
     **options: Any,
 ) -> None:
     """Measure mIoU and FB-IoU on a seeded list of episodes."""
-    from model import evaluate
-    from model.bench import Plan
-    from service.engine import placement_of
+    from model.evaluation import evaluate
+    from model.evaluation.bench import Plan
+    from service.inference.engine import placement_of
     from service.settings import read_settings
 
     settings = read_settings(executor=executor, device=device, precision=precision)
@@ -240,7 +242,7 @@ def convert(source: Path, output: Path) -> None:
 @precision_option
 def info(**flags: Any) -> None:
     """Show the checkpoint, and the device and precision that it would run with."""
-    from service.engine import Engine
+    from service.inference.engine import Engine
     from service.settings import read_settings
 
     engine = Engine.load(read_settings(**flags))
@@ -261,7 +263,7 @@ def info(**flags: Any) -> None:
 @main.command(cls=SettingsCommand)
 def prepare(**flags: str | None) -> None:
     """Load the checkpoint once, so that no later start waits for its preparation."""
-    from service.engine import Engine
+    from service.inference.engine import Engine
     from service.settings import read_settings
 
     engine = Engine.load(read_settings(**flags))
@@ -292,6 +294,6 @@ def openapi() -> None:
               help="Besides those near VOC's classes; repeat for several.")  # fmt: skip
 def composites(out: Path, **options: Any) -> None:
     """Make a training set of many classes from photographs without masks."""
-    from model import composites
+    from model.composites import composites
 
     composites.main(composites.Plan(**options), out)

@@ -19,7 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 from model.episode import Fusion
 from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
 from service.errors import InvalidOptionError
-from service.negotiation import negotiate
+from service.http.negotiation import negotiate
 
 Output = Literal["mask", "probability", "overlay", "cutout", "json"]
 PNG, JSON = "image/png", "application/json"

@@ -10,11 +10,11 @@ import torch
 
 from databases import sqlite_url
 from model.checkpoint import Card, save_checkpoint
-from model.network import SGOne
+from model.network.sgone import SGOne
 from model.transforms import TransformConfig
 from networks import SIDE, build_decisive_network, build_tiny_network
 from service.app import create_app
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import Settings, read_settings
 
 with warnings.catch_warnings():

@@ -13,7 +13,7 @@ from model.episode import Photograph
 from model.predictor import PreparedQuery
 from pictures import one_shot_form, scope
 from service.app import create_app
-from service.engine import Engine, Segmentation, Task
+from service.inference.engine import Engine, Segmentation, Task
 from service.settings import Settings
 
 TIMEOUT = 10

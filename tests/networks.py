@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from model.episode import Support
-from model.network import SGOne, SGOneConfig
+from model.executors.torch import TorchExecutor
+from model.network.sgone import SGOne, SGOneConfig
 from model.predictor import Segmenter
-from model.torch_executor import TorchExecutor
 from model.transforms import TransformConfig
 from pictures import object_mask, photograph
 

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import read_settings
 
 

@@ -9,15 +9,9 @@ import torch
 from pydantic import ValidationError
 
 import model
-from model.backbone import load_imagenet_weights
 from model.checkpoint import Card, load_checkpoint, save_checkpoint
-from model.datasets.folder import image_folder
-from model.features import FeatureStore
-from model.guidance import distance_map
-from model.network import SGOne, SGOneConfig
-from model.objective import EpisodeLoss, build_optimiser
-from model.recipe import Optimiser, read_recipe
-from model.sampling import (
+from model.data.folder import image_folder
+from model.data.sampling import (
     EpisodeSampler,
     EpisodeViews,
     EpisodicDataset,
@@ -25,6 +19,12 @@ from model.sampling import (
     ViewLoader,
     collate,
 )
+from model.network.backbone import load_imagenet_weights
+from model.network.guidance import distance_map
+from model.network.sgone import SGOne, SGOneConfig
+from model.training.features import FeatureStore
+from model.training.objective import EpisodeLoss, build_optimiser
+from model.training.recipe import Optimiser, read_recipe
 from model.transforms import TransformConfig
 from networks import build_tiny_network
 from trees import write_folder

@@ -28,9 +28,9 @@ def test_imports_go_down_only():
 @pytest.mark.parametrize(
     ("imported", "absent"),
     [
-        ("model.network, model.train", "fastapi"),
-        ("service.app, model.openvino_executor", "torch"),
-        ("model.openvino_executor", "openvino_telemetry.main"),
+        ("model.network.sgone, model.training.train", "fastapi"),
+        ("service.app, model.executors.openvino", "torch"),
+        ("model.executors.openvino", "openvino_telemetry.main"),
     ],
 )
 def test_importing_brings_nothing_that_is_not_needed(imported, absent):

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model import evaluate
-from model.baselines import BASELINES, logistic_regression, nearest_neighbour
-from model.bench import Plan
-from model.executors import Placement
-from model.gallery import EncodedQuery, EncodedSupport
+from model.evaluation import evaluate
+from model.evaluation.baselines import BASELINES, logistic_regression, nearest_neighbour
+from model.evaluation.bench import Plan
+from model.evaluation.gallery import EncodedQuery, EncodedSupport
+from model.executors.choose import Placement
 from pictures import encode, object_mask, photograph
 
 ON_CPU = Placement("torch", "cpu", "float32")

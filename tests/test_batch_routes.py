@@ -17,12 +17,12 @@ from starlette.testclient import TestClient
 
 from pictures import Parts, encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.archive import member_name
-from service.batch import Outcome
-from service.engine import Engine
 from service.errors import QueueFullError
-from service.runtime import Runtime
+from service.inference.engine import Engine
 from service.schemas import BatchFailed, BatchFound
+from service.segment.archive import member_name
+from service.segment.batch import Outcome
+from service.segment.runtime import Runtime
 from service.settings import Settings
 from serving import served
 

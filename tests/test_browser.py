@@ -23,7 +23,7 @@ import pages
 from pages import downloaded, give_queries, give_support, mask_in, paint, segment, shown_mask
 from pictures import encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import read_settings
 from serving import served
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from service.classes import assign_pixels, class_colour, clean_classes
+from service.images.classes import assign_pixels, class_colour, clean_classes
 from service.options import Shaping
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from model.episode import FUSIONS
 from pictures import encode, object_mask, photograph
 from service.cli import main
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.release import installed_version
 
 COMMANDS = [

@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from model.datasets.coco import coco_instances
-from model.datasets.layouts import open_dataset
+from model.data.coco import coco_instances
+from model.data.layouts import open_dataset
 from model.episode import VOID
 from model.errors import DatasetError
-from model.recipe import Data, split
+from model.training.recipe import Data, split
 from trees import (
     COCO_ANNOTATIONS,
     HEIGHT,

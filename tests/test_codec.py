@@ -11,7 +11,6 @@ from numpy.testing import assert_array_equal
 from PIL import Image, TiffImagePlugin
 
 from pictures import encode, grey_mask, object_mask, photograph
-from service.codec import Part, decode_mask, decode_photograph, decode_support
 from service.errors import (
     EmptyMaskError,
     MaskSizeMismatchError,
@@ -20,6 +19,7 @@ from service.errors import (
     UndecodableImageError,
     UnsupportedMediaTypeError,
 )
+from service.images.codec import Part, decode_mask, decode_photograph, decode_support
 
 MAX_PIXELS = 1_000_000
 ORIENTATION = 0x0112

@@ -13,19 +13,19 @@ from click.testing import CliRunner
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from model.composites import Material, Plan, main
-from model.cutouts import (
+from model.composites.composites import Material, Plan, main
+from model.composites.cutouts import (
     NO_OBJECTS,
     find_object,
     list_categories,
     write_cutouts,
     write_pair,
 )
-from model.datasets.folder import image_folder
-from model.datasets.listing import open_image
-from model.datasets.pascal import CLASSES
+from model.composites.near_voc import CALTECH_101, IMAGENET_THINGS, shows_voc
+from model.data.folder import image_folder
+from model.data.listing import open_image
+from model.data.pascal import CLASSES
 from model.errors import ConfigError, DatasetError
-from model.near_voc import CALTECH_101, IMAGENET_THINGS, shows_voc
 from service import cli
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "unlabelled" / "photos.tar"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.connection import while_connected
 from service.errors import ClientGoneError
+from service.http.connection import while_connected
 
 
 class Client:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from service.containment import InHalves
 from service.errors import OutOfMemoryError
+from service.inference.containment import InHalves
 
 
 class Device:

@@ -14,7 +14,7 @@ import pytest
 
 from pictures import encode, grey_mask, photograph
 from service.app import create_app
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import Settings
 from serving import served
 

@@ -8,7 +8,7 @@ import torch
 from model.checkpoint import load_checkpoint
 from model.convert import NAMES, convert, main, read_pickle
 from model.errors import CheckpointError
-from model.network import SGOne, SGOneConfig
+from model.network.sgone import SGOne, SGOneConfig
 
 SHAPES = {
     "netB.features_1.0.weight": (64, 3, 3, 3),

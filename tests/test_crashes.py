@@ -15,15 +15,15 @@ import torch
 
 from pictures import one_shot_form
 from service.app import create_app
-from service.engine import Engine, Segmentation, Task
-from service.inference import MAX_CRASHES
+from service.inference.engine import Engine, Segmentation, Task
+from service.inference.thread import MAX_CRASHES
 from service.settings import Settings
 from serving import served
 
 TIMEOUT = 60
 CRASHING_SERVE = """
 from service.cli import main
-from service.engine import Engine
+from service.inference.engine import Engine
 
 run_batch, calls = Engine.run_batch, iter(range(100))
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from model.episode import FUSIONS, Support
-from model.network import SGOne
+from model.executors.torch import TorchExecutor
+from model.network.sgone import SGOne
 from model.predictor import Segmenter
-from model.torch_executor import TorchExecutor
 from model.transforms import TransformConfig
 from networks import NETWORKS, settle_statistics
 from pictures import disc, photograph

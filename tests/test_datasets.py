@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.datasets.folder import image_folder
-from model.datasets.layouts import open_dataset
-from model.datasets.listing import join
-from model.datasets.pascal import CLASSES, pascal_voc
+from model.data.folder import image_folder
+from model.data.layouts import open_dataset
+from model.data.listing import join
+from model.data.pascal import CLASSES, pascal_voc
 from model.episode import VOID
 from model.errors import DatasetError
-from model.recipe import Data, split
+from model.training.recipe import Data, split
 from trees import (
     HEIGHT,
     IGNORE_PYCOCOTOOLS,

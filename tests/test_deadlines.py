@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from gated import TIMEOUT, GatedEngine, form_of, post, run, start
 from pictures import encode, file, grey_mask, one_shot_form, photograph
 from service.app import create_app
-from service.deadline import HEADER, Deadlines
-from service.engine import Engine
+from service.http.deadline import HEADER, Deadlines
+from service.inference.engine import Engine
 from service.settings import Settings
 from serving import served
 

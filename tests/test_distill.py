@@ -11,16 +11,22 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
-from model import distill, regression
-from model.backbone import load_imagenet_weights, vgg16
 from model.configuration import read_toml
-from model.curriculum import Curriculum
+from model.distillation import distill, regression
+from model.distillation.curriculum import Curriculum
+from model.distillation.judge import nearest_neighbour_accuracy
+from model.distillation.regression import draw, fit_layer
+from model.distillation.student import GIVEN, Student
+from model.distillation.teacher import Teacher
+from model.distillation.views import (
+    Photographs,
+    centre_views,
+    hold_out,
+    random_views,
+    read_photographs,
+)
 from model.errors import CheckpointError, ConfigError, DatasetError
-from model.judge import nearest_neighbour_accuracy
-from model.regression import draw, fit_layer
-from model.student import GIVEN, Student
-from model.teacher import Teacher
-from model.views import Photographs, centre_views, hold_out, random_views, read_photographs
+from model.network.backbone import load_imagenet_weights, vgg16
 from networks import build_tiny_network
 from pictures import encode, photograph
 
@@ -308,7 +314,7 @@ def test_a_wrong_line_is_named(tmp_path, before, after, message):
 
 @pytest.mark.parametrize("name", ["vgg16-distill", "vgg16-distill-cpu"])
 def test_a_curriculum_of_the_repository_is_valid_and_ends_at_rate_zero(name):
-    path = Path(distill.__file__).parent / "configs" / f"{name}.toml"
+    path = Path(distill.__file__).parents[1] / "configs" / f"{name}.toml"
     schedule = read_toml(path, Curriculum).schedule
     assert schedule.rate(schedule.steps) == pytest.approx(0)
     assert schedule.rate(0) < schedule.rate(schedule.warm_up)

@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from model.episode import Support
 from model.errors import CheckpointError, DeviceError
-from model.favourites import RECURS
+from model.executors.favourites import RECURS
 from pictures import object_mask, photograph
-from service.containment import InHalves
-from service.engine import CAMERAS, Engine, FreshSupport, Segmentation, Task
+from service.inference.containment import InHalves
+from service.inference.engine import CAMERAS, Engine, FreshSupport, Segmentation, Task
 from service.settings import read_settings
 
 QUERY = photograph(37, 51, seed=1)

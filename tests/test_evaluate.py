@@ -9,16 +9,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 from labelled import write_crowded, write_pairs
-from model import evaluate
-from model.bench import Bench, Plan, open_photographs
 from model.checkpoint import load_checkpoint
-from model.datasets.pascal import CLASSES
+from model.data.pascal import CLASSES
+from model.data.sampling import View
 from model.errors import CheckpointError, ConfigError
-from model.executors import Placement
-from model.report import spread
-from model.sampling import View
-from model.showcase import exemplars
-from model.tables import tables
+from model.evaluation import evaluate
+from model.evaluation.bench import Bench, Plan, open_photographs
+from model.evaluation.report import spread
+from model.evaluation.showcase import exemplars
+from model.evaluation.tables import tables
+from model.executors.choose import Placement
 from pictures import photograph
 from service.cli import main
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from model.architecture import SGOneConfig
 from model.checkpoint import Card, Checkpoint, load_checkpoint, save_checkpoint
 from model.episode import FUSIONS, Support
 from model.errors import DeviceError
-from model.execution import split_shots, stack_shots
-from model.executors import Placement, open_executor
-from model.export import STEPS, graph_folder, load_graphs
-from model.network import SGOne
-from model.openvino_executor import OpenVinoExecutor
+from model.executors.choose import Placement, open_executor
+from model.executors.export import STEPS, graph_folder, load_graphs
+from model.executors.openvino import OpenVinoExecutor
+from model.executors.protocol import split_shots, stack_shots
+from model.network.architecture import SGOneConfig
+from model.network.sgone import SGOne
 from model.predictor import Segmenter
 from model.transforms import TransformConfig
 from networks import NETWORKS, settle_statistics
@@ -242,7 +242,7 @@ def test_a_checkpoint_with_graphs_is_run_without_torch(cache):
     placement = f"Placement('openvino', 'cpu', cache=Path({str(cache)!r}))"
     code = (
         "import sys; from pathlib import Path; from model.checkpoint import load_checkpoint; "
-        "from model.executors import *; "
+        "from model.executors.choose import *; "
         f"open_executor(load_checkpoint(Path({str(SHIPPED)!r})), {placement}); "
         "print('torch' in sys.modules)"
     )

@@ -1,6 +1,6 @@
 """What is asked for most is kept."""
 
-from model.favourites import PREFERRED, RECURS, Favourites
+from model.executors.favourites import PREFERRED, RECURS, Favourites
 
 
 def ask(favourites: Favourites[str, int], key: str, times: int) -> bool:

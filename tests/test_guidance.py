@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.guidance import fuse_prototypes, guidance_map, masked_average_pooling, union
+from model.network.guidance import fuse_prototypes, guidance_map, masked_average_pooling, union
 
 
 def naive_pooling(features, masks, align_corners):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.inference import CRASH_WINDOW_SECONDS, MAX_CRASHES, InferenceThread
+from service.inference.thread import CRASH_WINDOW_SECONDS, MAX_CRASHES, InferenceThread
 
 TIMEOUT = 10
 

@@ -20,7 +20,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, text
 
 from databases import PostgresServer, postgres_server, sqlite_url
-from service.database import SCHEMA_VERSION
 from service.errors import (
     LastPairError,
     NameTakenError,
@@ -31,9 +30,10 @@ from service.errors import (
     SupportSetNotFoundError,
     TooManyShotsError,
 )
-from service.library import EncodingKey, Library, NewPair
-from service.tables import Table
-from service.upgrade import migration_config
+from service.library.database import SCHEMA_VERSION
+from service.library.migrate import migration_config
+from service.library.sets import EncodingKey, Library, NewPair
+from service.library.tables import Table
 
 KEY = EncodingKey("a" * 64, "float32", 321)
 NOBODY = "0" * 32
@@ -64,7 +64,7 @@ def library(url: str) -> Iterator[Library]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock as long as users do."""
-    monkeypatch.setattr("service.database.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
 
 
 def pair(number: int = 0, size: int = 10) -> NewPair:
@@ -286,7 +286,7 @@ def test_many_that_delete_at_once_leave_one_pair(library: Library) -> None:
 # Opening
 
 
-OPEN = "import sys; from service.library import Library; Library.open(sys.argv[1]).close()"
+OPEN = "import sys; from service.library.sets import Library; Library.open(sys.argv[1]).close()"
 
 
 def test_several_processes_may_open_a_new_database_at_once(url: str) -> None:
@@ -453,7 +453,7 @@ def test_a_postgresql_that_is_away_is_told_and_taken_up_again() -> None:
 
 WRITE = """
 import itertools, sys
-from service.library import EncodingKey, Library, NewPair
+from service.library.sets import EncodingKey, Library, NewPair
 
 url, start = sys.argv[1], int(sys.argv[2])
 library = Library.open(url)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from model.architecture import SGOneConfig
-from model.backbone import BACKBONES
-from model.comparison import (
+from model.network.architecture import SGOneConfig
+from model.network.backbone import BACKBONES
+from model.network.comparison import (
     FIXED_MAPS,
     TapComparison,
     directions,
@@ -13,8 +13,8 @@ from model.comparison import (
     pool_cells,
     to_cells,
 )
-from model.network import SGOne
-from model.recipe import Optimiser
+from model.network.sgone import SGOne
+from model.training.recipe import Optimiser
 from networks import settle_statistics
 
 SMALL = SGOneConfig(
@@ -131,7 +131,7 @@ def test_an_object_of_one_pixel_gives_finite_logits(network):
 
 
 def test_only_the_head_learns_behind_a_frozen_backbone():
-    from model.objective import build_optimiser
+    from model.training.objective import build_optimiser
 
     torch.manual_seed(0)
     network = SGOne(SMALL).train()

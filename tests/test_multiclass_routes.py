@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from model.episode import Support
 from pictures import Parts, encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.schemas import MulticlassSegmentation
 from service.settings import Settings
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import NotAcceptableError
-from service.negotiation import negotiate
+from service.http.negotiation import negotiate
 
 OFFERS = ("image/png", "application/json")
 

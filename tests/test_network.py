@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from model.backbone import BACKBONES, load_imagenet_weights
 from model.errors import CheckpointError
-from model.network import SGOne
+from model.network.backbone import BACKBONES, load_imagenet_weights
+from model.network.sgone import SGOne
 
 
 def episode(batch, shots, side=65):

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.deadline import HEADER
-from service.pairs import SUPPORT_PARTS
+from service.http.deadline import HEADER
 from service.routes.batch import BATCH
 from service.routes.multiclass import SENT
 from service.routes.segment import K_SHOT, ONE_SHOT
 from service.schemas import Problem
+from service.segment.pairs import SUPPORT_PARTS
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 OPERATIONS = {

@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from pictures import one_shot_form
 from service.app import create_app
-from service.engine import Engine, Segmentation, Task
 from service.errors import catalogue
-from service.logs import ACCESS, JsonLines, TextLines
+from service.http.guard import HEADERS
+from service.inference.engine import Engine, Segmentation, Task
+from service.metrics.logs import ACCESS, JsonLines, TextLines
 from service.release import installed_version
-from service.security import HEADERS
 from service.settings import Settings
 
 SECRET = "/root/secret"

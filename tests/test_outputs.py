@@ -14,10 +14,10 @@ from starlette.testclient import TestClient
 
 from model.episode import Support
 from pictures import encode, file, k_shot_form, object_mask, one_shot_form, photograph, read_mask
-from service.engine import Engine
+from service.images.shape import shape_mask
+from service.inference.engine import Engine
 from service.options import Shaping
 from service.schemas import Segmentation
-from service.shape import shape_mask
 
 # Its decoder is not yet written for NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

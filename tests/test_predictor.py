@@ -6,8 +6,8 @@ import torch
 
 from model.episode import Support
 from model.errors import DeviceError, EmptyMaskError, ImageShapeError, MaskSizeError
+from model.executors.torch import TorchExecutor, choose_device, choose_precision
 from model.predictor import Segmenter
-from model.torch_executor import TorchExecutor, choose_device, choose_precision
 from model.transforms import TransformConfig
 
 

@@ -8,17 +8,22 @@ import torch
 
 from labelled import SIZE, oracle, write_masks, write_pairs
 from model.checkpoint import load_checkpoint
-from model.datasets.layouts import open_dataset
+from model.data.layouts import open_dataset
+from model.data.sampling import View
 from model.episode import FUSIONS, VOID, Support
 from model.errors import DatasetError
-from model.gallery import Gallery
-from model.multiclass import class_map, draw_multiclass, score_multiclass, true_map
-from model.network import SGOne, SGOneConfig
+from model.evaluation.gallery import Gallery
+from model.evaluation.multiclass import class_map, draw_multiclass, score_multiclass, true_map
+from model.evaluation.protocols import Hsnet, Oslsm
+from model.evaluation.scoring import (
+    network_predictor,
+    predict_mask,
+    predict_probability,
+    score_episodes,
+)
+from model.executors.torch import TorchExecutor
+from model.network.sgone import SGOne, SGOneConfig
 from model.predictor import Segmenter
-from model.protocols import Hsnet, Oslsm
-from model.sampling import View
-from model.scoring import network_predictor, predict_mask, predict_probability, score_episodes
-from model.torch_executor import TorchExecutor
 from model.transforms import TransformConfig
 from networks import SIDE, build_decisive_network, settle_statistics
 

@@ -12,12 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import TestClient
 from model.episode import Support
-from model.execution import EncodedShots
+from model.executors.protocol import EncodedShots
 from pictures import encode, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.codec import Part
-from service.engine import Engine
-from service.prototypes import PrototypeCache, content_key
+from service.images.codec import Part
+from service.inference.cache import PrototypeCache, content_key
+from service.inference.engine import Engine
 from service.settings import Settings, read_settings
 
 QUERY = photograph(37, 51, seed=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictures import object_mask, photograph, read_mask
-from service.render import cutout_png, mask_png, overlay_png, probability_png
+from service.images.render import cutout_png, mask_png, overlay_png, probability_png
 
 HEIGHT, WIDTH = 400, 500
 PHOTOGRAPH = photograph(HEIGHT, WIDTH)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from model.augmentation import TrainingTransform
-from model.datasets.pascal import pascal_voc
+from model.data.augmentation import TrainingTransform
+from model.data.pascal import pascal_voc
+from model.data.sampling import EpisodeSampler, EpisodicDataset, View, ViewLoader, collate
 from model.episode import VOID
 from model.errors import DatasetError
-from model.sampling import EpisodeSampler, EpisodicDataset, View, ViewLoader, collate
 from trees import write_voc
 
 

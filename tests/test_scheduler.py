@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
-from service.scheduler import Scheduler
-from service.waiting import Rate
+from service.inference.line import Rate
+from service.inference.queue import Scheduler
 
 TIMEOUT = 5
 

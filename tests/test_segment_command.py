@@ -23,11 +23,11 @@ from model.episode import Support
 from pictures import encode, file, grey_mask, object_mask, photograph, read_mask
 from service.cli import main
 from service.client import SegmentationClient
-from service.engine import Engine
+from service.folders.remote import RefusedQueryError, RemoteError, RemoteFinder
+from service.images.shape import shape_mask
+from service.inference.engine import Engine
 from service.options import KShotOptions, Shaping
-from service.remote import RefusedQueryError, RemoteError, RemoteFinder
 from service.settings import Settings
-from service.shape import shape_mask
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SGONE = [sys.executable, "-c", "from service.cli import main; main()"]

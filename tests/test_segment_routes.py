@@ -24,7 +24,7 @@ from pictures import (
     scope,
 )
 from service.app import create_app
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import Settings, read_settings
 
 QUERY = photograph(37, 51, seed=1)

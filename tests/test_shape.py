@@ -7,9 +7,9 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from service.coco import bounding_box, encode_run_lengths, trace_polygons
+from service.images.coco import bounding_box, encode_run_lengths, trace_polygons
+from service.images.shape import clean_mask, shape_mask
 from service.options import Shaping
-from service.shape import clean_mask, shape_mask
 
 # Its decoder is not yet written for NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.errors import PayloadTooLargeError, StorageFullError
-from service.spool import Spool, SpooledPart
+from service.http.spool import Spool, SpooledPart
 
 
 def test_each_file_comes_back_as_it_was_written() -> None:

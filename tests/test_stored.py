@@ -14,12 +14,12 @@ from model.checkpoint import Card, load_checkpoint, save_checkpoint
 from model.episode import Support
 from pictures import encode, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.engine import Engine, FreshSupport, Segmentation, Shot
 from service.errors import SupportSetNotFoundError
-from service.library import NewPair
-from service.runtime import Runtime
+from service.inference.engine import Engine, FreshSupport, Segmentation, Shot
+from service.library.sets import NewPair
+from service.segment.runtime import Runtime
+from service.segment.stored import StoredSupports, keep_encodings, load_supports, pack, unpack
 from service.settings import Settings
-from service.stored import StoredSupports, keep_encodings, load_supports, pack, unpack
 
 QUERY = photograph(37, 51, seed=1)
 SEEDS = (3, 4)
@@ -130,7 +130,7 @@ def test_encodings_that_cannot_be_stored_are_logged_and_no_error(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("service.database.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
     with TestClient(create_app(settings, engine)) as client:
         runtime: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
         pair = NewPair(encode(photograph(seed=3)), grey_mask(), b"thumbnail", 64, 48, 1)

@@ -92,7 +92,7 @@ def test_one_set_is_enough(client: TestClient, path: str) -> None:
 def test_a_locked_database_fails_no_request_that_brings_its_supports(
     client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.database.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
     set_id = store(client, one_shot_form())
     other = sqlite3.connect(
         Path(settings.database_url.removeprefix("sqlite:///")), isolation_level=None

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 from pictures import Parts, encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.engine import Engine
-from service.library import Library
+from service.inference.engine import Engine
+from service.library.sets import Library
 from service.settings import Settings
 
 NOBODY = "0" * 32
@@ -327,7 +327,7 @@ def test_two_services_share_a_database(settings: Settings, engine: Engine) -> No
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.database.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -14,13 +14,13 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from model import train
-from model.backbone import normalise
 from model.checkpoint import load_checkpoint
+from model.data.sampling import View, ViewLoader
 from model.errors import CheckpointError, ConfigError
-from model.features import FeatureStore
-from model.recipe import read_recipe, split
-from model.sampling import View, ViewLoader
+from model.network.backbone import normalise
+from model.training import train
+from model.training.features import FeatureStore
+from model.training.recipe import read_recipe, split
 from networks import build_tiny_network
 from trees import write_folder
 
@@ -318,7 +318,7 @@ def test_a_recipes_fold_and_held_out_classes_can_be_chosen_on_the_command_line(t
 
 
 def test_every_recipe_of_the_repository_is_valid():
-    configs = Path(train.__file__).parent / "configs"
+    configs = Path(train.__file__).parents[1] / "configs"
     recipes = sorted(path for path in configs.rglob("*.toml") if "distill" not in path.stem)
     assert recipes
     for path in recipes:

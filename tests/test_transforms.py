@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from model.augmentation import TrainingTransform, square
-from model.backbone import normalise
-from model.guidance import union
+from model.data.augmentation import TrainingTransform, square
+from model.network.backbone import normalise
+from model.network.guidance import union
 from model.transforms import (
     TransformConfig,
     enlarge,

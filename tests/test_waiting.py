@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import NotReadyError
-from service.waiting import Place, Rate, WaitingLine
+from service.inference.line import Place, Rate, WaitingLine
 
 LONG = 60.0  # seconds, which no test waits for
 TIMEOUT = 10

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.winograd import WinogradConv2d
+from model.distillation.winograd import WinogradConv2d
 
 
 @pytest.mark.parametrize(("height", "width"), [(9, 9), (5, 7), (1, 2)])

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pictures import one_shot_form
 from processes import TIMEOUT, Server, failed_start, serving
-from service.supervisor import cores_each, warn_of_memory
+from service.serve.supervisor import cores_each, warn_of_memory
 
 pytestmark = pytest.mark.slow
 FLAGS = ("--workers", "2", "--drain-ms", "0")

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import StreamingResponse
 
-from service.archive import NDJSON, ZIP, archive, lines
-from service.batch import segment_each
-from service.connection import while_connected
 from service.errors import InvalidOptionError, TooManyQueriesError
-from service.forms import Form, FormLayout, open_form
-from service.negotiation import accepted, negotiate
-from service.openapi import BATCH_INPUT, BATCH_RESPONSES
+from service.http.connection import while_connected
+from service.http.forms import Form, FormLayout, open_form
+from service.http.negotiation import accepted, negotiate
+from service.http.openapi import BATCH_INPUT, BATCH_RESPONSES
 from service.options import KShotOptions, read_options
-from service.pairs import (
+from service.segment.archive import NDJSON, ZIP, archive, lines
+from service.segment.batch import segment_each
+from service.segment.pairs import (
     SUPPORT_PARTS,
     SUPPORT_SET,
     expected_layout,
@@ -23,8 +23,8 @@ from service.pairs import (
     named_set,
     support_pairs,
 )
-from service.runtime import Running, Runtime
-from service.shots import Shots, load_shots
+from service.segment.runtime import Running, Runtime
+from service.segment.shots import Shots, load_shots
 
 PATH = "/segment/batch"
 BATCH = FormLayout(

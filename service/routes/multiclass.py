@@ -7,24 +7,24 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.answer import Answer
-from service.codec import Part, decode_photograph
-from service.engine import Segmentation
-from service.forms import FormLayout, read_form
-from service.multiclass import answer_classes
-from service.negotiation import accepted
-from service.openapi import MULTICLASS_INPUT, MULTICLASS_RESPONSES
+from service.http.forms import FormLayout, read_form
+from service.http.negotiation import accepted
+from service.http.openapi import MULTICLASS_INPUT, MULTICLASS_RESPONSES
+from service.images.answer import Answer
+from service.images.codec import Part, decode_photograph
+from service.images.multiclass import answer_classes
+from service.inference.engine import Segmentation
 from service.options import MulticlassOptions, read_options
-from service.pairs import (
+from service.segment.pairs import (
     SPARE_PARTS,
     SUPPORT_LABEL,
     SUPPORT_PARTS,
     SUPPORT_SET,
     labelled_pairs,
 )
-from service.reply import Job, reply
-from service.runtime import Running, Runtime
-from service.shots import load_classes
+from service.segment.reply import Job, reply
+from service.segment.runtime import Running, Runtime
+from service.segment.shots import load_classes
 
 SENT = FormLayout(
     single=("query_image",),

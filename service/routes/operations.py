@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from service.errors import catalogue
-from service.openapi import problem_responses
+from service.http.openapi import problem_responses
 from service.release import installed_version
-from service.runtime import Running, Runtime
 from service.schemas import Health, Info, Limits
+from service.segment.runtime import Running, Runtime
 
 router = APIRouter(tags=["operations"])
 

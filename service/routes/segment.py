@@ -7,14 +7,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from model.episode import Fusion
-from service.answer import Answer, answer, find_object
-from service.codec import Part, decode_photograph
-from service.engine import Segmentation
-from service.forms import Form, FormLayout, read_form
-from service.negotiation import accepted
-from service.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
+from service.http.forms import Form, FormLayout, read_form
+from service.http.negotiation import accepted
+from service.http.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
+from service.images.answer import Answer, answer, find_object
+from service.images.codec import Part, decode_photograph
+from service.inference.engine import Segmentation
 from service.options import KShotOptions, Options, read_options
-from service.pairs import (
+from service.segment.pairs import (
     SUPPORT_PARTS,
     SUPPORT_SET,
     expected_layout,
@@ -22,9 +22,9 @@ from service.pairs import (
     named_set,
     support_pairs,
 )
-from service.reply import Classes, Job, reply
-from service.runtime import Running, Runtime
-from service.shots import load_shots
+from service.segment.reply import Classes, Job, reply
+from service.segment.runtime import Running, Runtime
+from service.segment.shots import load_shots
 
 PATH = "/segment"
 # The one class, which needs no name.

@@ -7,16 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from service.codec import MEDIA_TYPES, Part, decode_support, media_type
 from service.errors import MissingPartError
-from service.forms import Form, FormLayout, read_form, short_text
-from service.library import NewPair
-from service.openapi import CREATED, NEW_SET_INPUT, PAIRS_INPUT, file_response, problem_responses
-from service.pairs import SUPPORT_PARTS, max_parts, support_pairs
-from service.runtime import Running, Runtime
+from service.http.forms import Form, FormLayout, read_form, short_text
+from service.http.openapi import (
+    CREATED,
+    NEW_SET_INPUT,
+    PAIRS_INPUT,
+    file_response,
+    problem_responses,
+)
+from service.images.codec import MEDIA_TYPES, Part, decode_support, media_type
+from service.images.thumbnail import thumbnail_png
+from service.library.sets import NewPair
+from service.library.tables import TEXT_LENGTH
 from service.schemas import EXAMPLE_ID, SupportSet, SupportSets
-from service.tables import TEXT_LENGTH
-from service.thumbnail import thumbnail_png
+from service.segment.pairs import SUPPORT_PARTS, max_parts, support_pairs
+from service.segment.runtime import Running, Runtime
 
 NEW_SET = FormLayout(single=(), repeated=SUPPORT_PARTS, options=("name", "label"))
 PAIRS = FormLayout(single=(), repeated=SUPPORT_PARTS)

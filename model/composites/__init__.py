@@ -1,0 +1,1 @@
+"""Cut-outs of photographs pasted on others, as training data."""

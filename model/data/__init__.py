@@ -1,0 +1,1 @@
+"""Data sets, episodes drawn of them, augmentation."""

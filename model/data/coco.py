@@ -1,0 +1,80 @@
+"""COCO, or any data set in its format, and the four folds of COCO-20i."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.instances import Scene, read_instances
+from model.data.listing import Sample, SegmentationDataset, Subset
+from model.episode import VOID
+from model.errors import DatasetError
+
+COCO_20I = tuple(tuple(range(fold, 80, 4)) for fold in range(4))
+"""Test classes of each fold: every fourth of the 80, in the order of COCO's category ids.
+
+The split of Nguyen & Todorovic 2019 (FWB), which PFENet (``use_split_coco``) and HSNet measure on.
+"""
+
+
+@dataclass(frozen=True)
+class RegionLabels:
+    """Reads labels from the regions of each photograph."""
+
+    scenes: Mapping[Path, Scene]
+
+    def __call__(self, sample: Sample, class_id: int) -> NDArray[np.uint8]:
+        """Objects of the class 1, its crowds VOID, all else 0.
+
+        A crowd of another class is background: COCO's own evaluation ignores crowds for their
+        own category alone.
+        """
+        scene = self.scenes[sample.image]
+        label = np.zeros(scene.size, np.uint8)
+        label[scene.pixels(class_id, crowd=True)] = VOID
+        label[scene.pixels(class_id, crowd=False)] = 1
+        return label
+
+
+def coco_instances(root: Path, annotations: Path) -> SegmentationDataset:
+    """An instances file of COCO 2014, 2017 or a tool that exports their format.
+
+    The photographs of ``instances_NAME.json`` lie in ``NAME/``, ``images/NAME/`` or ``images/``.
+    Class ids are in the order of category ids; COCO's 80 have the folds of COCO-20i.
+    """
+    classes, scenes = read_instances(annotations)
+    folder = _photograph_folder(root, annotations)
+    by_path = {folder / scene.file_name: scene for scene in scenes}
+    samples = tuple(_sample(path, annotations, scene) for path, scene in by_path.items())
+    folds = COCO_20I if len(classes) == 80 else ()
+    return SegmentationDataset(classes, samples, RegionLabels(by_path), folds)
+
+
+def default_annotations(root: Path, subset: Subset) -> Path:
+    """The one instances file of the subset, of whichever year; DatasetError if there is not one."""
+    pattern = f"instances_{subset}*.json"
+    found = list((root / "annotations").glob(pattern))
+    if len(found) != 1:
+        raise DatasetError(
+            f"{root / 'annotations'} holds {len(found)} files {pattern}; name one as the list"
+        )
+    return found[0]
+
+
+def _photograph_folder(root: Path, annotations: Path) -> Path:
+    name = annotations.stem.removeprefix("instances_")
+    candidates = (root / name, root / "images" / name, root / "images")
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise DatasetError(
+        f"{annotations} has no photographs; put them in {' or '.join(map(str, candidates))}"
+    )
+
+
+def _sample(path: Path, annotations: Path, scene: Scene) -> Sample:
+    seen = frozenset(region.class_id for region in scene.regions)
+    objects = frozenset(region.class_id for region in scene.regions if not region.crowd)
+    return Sample(path, annotations, objects, seen - objects)

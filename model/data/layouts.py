@@ -1,0 +1,47 @@
+"""Opens a data set of any layout; nothing else needs to know which one it is."""
+
+from pathlib import Path
+from typing import Literal
+
+from model.data.coco import coco_instances, default_annotations
+from model.data.folder import PHOTOGRAPH_SUFFIXES, image_folder
+from model.data.listing import SegmentationDataset, Subset
+from model.data.pascal import default_list, pascal_voc
+from model.errors import DatasetError
+
+Layout = Literal["voc", "coco", "folder"]
+
+
+def open_dataset(
+    root: Path,
+    list_file: Path | None = None,
+    layout: Layout | None = None,
+    subset: Subset = "val",
+) -> SegmentationDataset:
+    """The data set in ``root``, its layout recognised by what lies there unless it is named.
+
+    ``list_file`` says what to use: images (VOC), an instances file (COCO) or classes (folder, which
+    uses all without one). VOC and COCO without one read their own list of ``subset``. DatasetError
+    names the file or folder at fault.
+    """
+    match layout or recognise(root):
+        case "voc":
+            return pascal_voc(root, list_file or default_list(root, subset))
+        case "coco":
+            return coco_instances(root, list_file or default_annotations(root, subset))
+        case "folder":
+            return image_folder(root, list_file)
+
+
+def recognise(root: Path) -> Layout:
+    """The layout of what lies in ``root``."""
+    if (root / "JPEGImages").is_dir():
+        return "voc"
+    if (root / "annotations").is_dir():
+        return "coco"
+    if any(path.suffix.lower() in PHOTOGRAPH_SUFFIXES for path in root.glob("*/*")):
+        return "folder"
+    raise DatasetError(
+        f"{root} has no layout that is known; give a folder with JPEGImages/ (PASCAL VOC), "
+        "annotations/ (COCO), or CLASS/NAME.jpg + CLASS/NAME.png (FSS-1000 and others)"
+    )

@@ -1,0 +1,104 @@
+"""PASCAL VOC 2012, with SBD's masks or without, and the four folds of PASCAL-5i."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.listing import Sample, SegmentationDataset, Subset, open_image, read_lines
+from model.episode import VOID
+from model.errors import DatasetError
+
+# fmt: off
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle",
+    "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person",
+    "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)
+# fmt: on
+PASCAL_5I = tuple(tuple(range(5 * fold, 5 * fold + 5)) for fold in range(4))
+"""Test classes of each fold (Shaban et al. 2017; SG-One Table 1)."""
+
+_NAMED = re.compile(r"(?P<id>((?!__)[^\s/])+)(__(?P<index>0?[1-9]|1\d|20))?")
+_PAIRED = re.compile(r"/?(?P<image>\S+\.jpg)\s+/?(?P<mask>\S+\.png)")
+
+
+class Entry(NamedTuple):
+    """A line of a list: the files, and the one class it is listed for, or all in its mask."""
+
+    image: Path
+    annotation: Path
+    class_ids: frozenset[int]
+
+
+def pascal_voc(root: Path, list_file: Path) -> SegmentationDataset:
+    """``JPEGImages/ID.jpg`` and the list's masks (indices 1 to 20, void 255).
+
+    A line of the list is ``ID``; or ``ID__CC``, which asks for class CC (01 to 20) alone (HSNet);
+    or ``JPEGImages/ID.jpg SegmentationClassAug/ID.png`` (OSLSM, PFENet). Where it names no mask,
+    that is ``SegmentationClassAug/ID.png`` if there is such a folder, else ``SegmentationClass``'s.
+    Every mask is read once, to know its classes. DatasetError names the line or file at fault.
+    """
+    listed: dict[tuple[Path, Path], frozenset[int]] = {}
+    for line in read_lines(list_file):
+        image, annotation, class_ids = _entry(root, list_file, line)
+        listed[image, annotation] = listed.get((image, annotation), frozenset()) | class_ids
+    with ThreadPoolExecutor() as pool:
+        samples = pool.map(_sample, (Entry(*files, ids) for files, ids in listed.items()))
+        return SegmentationDataset(CLASSES, tuple(samples), read_label, PASCAL_5I)
+
+
+def default_list(root: Path, subset: Subset) -> Path:
+    """``lists/`` where there is one, else VOC's own ``ImageSets/Segmentation/``."""
+    candidates = [root / folder / f"{subset}.txt" for folder in ("lists", "ImageSets/Segmentation")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DatasetError(f"{' and '.join(map(str, candidates))} are missing; name a list of images")
+
+
+def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
+    """The class's pixels 1, void VOID, all other classes and the background 0."""
+    indices = np.array(open_image(sample.annotation))
+    label: NDArray[np.uint8] = (indices == class_id + 1).astype(np.uint8)
+    label[indices == VOID] = VOID
+    return label
+
+
+def _entry(root: Path, list_file: Path, line: str) -> Entry:
+    if paired := _PAIRED.fullmatch(line):
+        return Entry(root / paired["image"], root / paired["mask"], frozenset())
+    named = _NAMED.fullmatch(line)
+    if not named:
+        raise DatasetError(
+            f"{list_file} has the line {line!r}; a line is ID, ID__CC (CC from 01 to 20) "
+            "or JPEGImages/ID.jpg SegmentationClassAug/ID.png"
+        )
+    augmented = root / "SegmentationClassAug"
+    masks = augmented if augmented.is_dir() else root / "SegmentationClass"
+    class_ids = frozenset({int(named["index"]) - 1} if named["index"] else ())
+    name = named["id"]
+    return Entry(root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png", class_ids)
+
+
+def _sample(entry: Entry) -> Sample:
+    present = _present(entry.annotation)
+    if absent := entry.class_ids - present:
+        names = ", ".join(CLASSES[class_id] for class_id in sorted(absent))
+        raise DatasetError(f"{entry.annotation} holds no {names}, which its list asks for")
+    class_ids = entry.class_ids or present
+    return Sample(entry.image, entry.annotation, class_ids, present - class_ids)
+
+
+def _present(annotation: Path) -> frozenset[int]:
+    image = open_image(annotation)
+    counts = image.histogram() if image.mode in ("P", "L") else ()
+    if not counts or any(counts[len(CLASSES) + 1 : VOID]):
+        raise DatasetError(
+            f"{annotation} is no VOC class mask; it must be an indexed PNG with 0 to 20 and 255"
+        )
+    return frozenset(class_id for class_id in range(len(CLASSES)) if counts[class_id + 1])

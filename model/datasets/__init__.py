@@ -1,1 +1,0 @@
-"""Lists and loads segmentation data sets; sampling lives in model.sampling."""

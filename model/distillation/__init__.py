@@ -1,0 +1,1 @@
+"""Serving never needs it: a backbone taught by another."""

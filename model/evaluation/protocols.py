@@ -1,0 +1,127 @@
+"""The evaluation protocols: which episodes are drawn, what the network is fed, what is counted."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.data.augmentation import object_weights, square
+from model.data.listing import SegmentationDataset
+from model.data.sampling import EpisodeSampler, EpisodeViews
+from model.episode import Photograph
+from model.transforms import TransformConfig, network_size, resize_image, resize_mask
+
+
+class Prepared(NamedTuple):
+    """A photograph and its label of one class, as a protocol shows them."""
+
+    pixels: Tensor  # (3, h, w) uint8, what the network is fed
+    support_mask: Tensor  # (h, w) float32 in [0, 1], what it is told where this is a support
+    truth: Tensor  # (H, W) uint8 in {0, 1, VOID}, what is counted where this is a query
+
+
+@dataclass(frozen=True)
+class Hsnet:
+    """HSNet's (Min et al. 2021): all at one square size, labels nearest-resized.
+
+    The square's side is the longest that the checkpoint's transform feeds its network.
+    Queries are walked in order and supports drawn by the seed. Void pixels are not counted.
+    """
+
+    transform: TransformConfig
+    default_seed: ClassVar[int] = 0
+    rules: ClassVar[str] = "scored at the square size of the network's input, void ignored"
+
+    def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
+        """Every sample, however small its object."""
+        return dataset
+
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """``count`` episodes; DatasetError where a class has too few images for one."""
+        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
+        return [sampler.episode(index) for index in range(count)]
+
+    def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
+        """(H, W, 3) uint8 and (H, W) in {0, 1, VOID}, both squeezed to the square."""
+        pixels, truth = square(photograph, label, self.transform.side)
+        return Prepared(pixels, object_weights(truth), truth)
+
+
+@dataclass(frozen=True)
+class Oslsm:
+    """OSLSM's (Shaban et al. 2017), which SG-One follows: scored at the photograph's own size.
+
+    The network is fed as it is served, at the photograph's aspect ratio. Void counts as background,
+    and objects of at most 2 cells at 1/32 are left out.
+    All pairs of query and class are walked in random order, and again in another, as its code does.
+    """
+
+    transform: TransformConfig
+    default_seed: ClassVar[int] = 1385
+    rules: ClassVar[str] = (
+        "scored at the photograph's own size, void counted as background, "
+        "objects of at most 2 cells at 1/32 left out"
+    )
+
+    def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
+        """Without tiny objects: such a sample is no member of its class, and still shows it."""
+        samples = []
+        for sample in dataset.samples:
+            tiny = frozenset(
+                class_id
+                for class_id in sample.class_ids.intersection(class_ids)
+                if _is_tiny(dataset.read_label(sample, class_id))
+            )
+            samples.append(
+                dataclasses.replace(
+                    sample, class_ids=sample.class_ids - tiny, others=sample.others | tiny
+                )
+            )
+        return dataclasses.replace(dataset, samples=tuple(samples))
+
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """``count`` episodes; DatasetError where a class has too few images for one."""
+        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
+        generator, pairs = np.random.default_rng(seed), len(sampler.queries)
+        rounds = [first + generator.permutation(pairs) for first in range(0, count, pairs)]
+        return [sampler.episode(int(index)) for index in np.concatenate(rounds)[:count]]
+
+    def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
+        """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
+        height, width = label.shape
+        size = network_size(height, width, self.transform.side, self.transform.stride)
+        mask = label == 1
+        return Prepared(
+            torch.from_numpy(resize_image(photograph, size)),
+            torch.from_numpy(resize_mask(mask, size)),
+            torch.from_numpy(mask.astype(np.uint8)),
+        )
+
+
+def _is_tiny(label: NDArray[np.uint8]) -> bool:
+    """Whether the object holds at most 2 pixels of a grid of 32 (OSLSM keeps sum > 2)."""
+    return int((label[::32, ::32] == 1).sum()) <= 2
+
+
+ProtocolName = Literal["hsnet", "oslsm"]
+Protocol = Hsnet | Oslsm
+PROTOCOLS: dict[ProtocolName, type[Hsnet] | type[Oslsm]] = {"hsnet": Hsnet, "oslsm": Oslsm}

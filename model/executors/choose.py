@@ -1,0 +1,102 @@
+"""Which executor runs a checkpoint: OpenVINO on a CPU, torch on a GPU or where asked for."""
+
+import importlib.util
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
+
+import platformdirs
+
+from model.checkpoint import Checkpoint
+from model.errors import DeviceError
+from model.executors.protocol import Executor
+
+ExecutorName = Literal["auto", "openvino", "torch"]
+FEW, MANY = 4, 64
+"""Graphs of fixed shapes: OpenVINO's are of 90 MB and two serve one camera; CUDA's share their
+memory, and batches have shapes of their own.
+"""
+GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia/version")))
+"""Of which one is there where torch may find a CUDA GPU: only then is torch asked for one."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a network is to run. ``cache`` is the folder for what is prepared for an executor.
+
+    ``fixed_shapes`` graphs at most are made, while it serves, for the sizes that recur: OpenVINO's,
+    or CUDA's; None are as many as suit the executor (FEW, MANY).
+    auto takes torch where there is a CUDA GPU, else OpenVINO where it can run the network, and
+    bfloat16 where the hardware multiplies it.
+    """
+
+    executor: ExecutorName = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    cache: Path = field(default_factory=partial(platformdirs.user_cache_path, "sg-one-service"))
+    fixed_shapes: int | None = 0
+
+
+def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:
+    """CheckpointError, or DeviceError where the placement cannot be had here, in one sentence."""
+    if placement.executor not in get_args(ExecutorName):
+        raise DeviceError(
+            f"executor {placement.executor!r} is unknown; choose auto, openvino or torch"
+        )
+    if placement.executor == "torch":
+        return _open_torch(checkpoint, placement)
+    obstacle = _openvino_obstacle(checkpoint, placement)
+    if not obstacle:
+        from model.executors.openvino import OpenVinoExecutor
+
+        return OpenVinoExecutor(
+            checkpoint,
+            placement.cache,
+            placement.precision,
+            placement.threads,
+            FEW if placement.fixed_shapes is None else placement.fixed_shapes,
+        )
+    if placement.executor == "openvino":
+        raise DeviceError(f"executor is openvino, but {obstacle}")
+    return _open_torch(checkpoint, placement)
+
+
+def _openvino_obstacle(checkpoint: Checkpoint, placement: Placement) -> str:
+    """Why OpenVINO is not to run it, as the end of a sentence; empty where it is."""
+    network = checkpoint.architecture
+    if importlib.util.find_spec("openvino") is None:
+        return "it is not installed; pip install 'sg-one-service[openvino]', or choose torch"
+    if network.separate_networks or network.support_mask in ("image", "channels"):
+        return "this network reads supports apart from queries; choose torch"
+    on_cpu = placement.device == "cpu" or (placement.device == "auto" and not _gpu_is_here())
+    if not on_cpu:
+        return f"device is {placement.device}, which torch alone runs; choose cpu, or torch"
+    if placement.precision == "bfloat16":
+        from model.executors.openvino import multiplies_bfloat16
+
+        if not multiplies_bfloat16():
+            return "this processor does not multiply bfloat16; choose float32, or torch"
+    return ""
+
+
+def _gpu_is_here() -> bool:
+    if not any(trace.exists() for trace in GPU_TRACES):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _open_torch(checkpoint: Checkpoint, placement: Placement) -> Executor:
+    import torch
+
+    from model.executors.torch import TorchExecutor, choose_device, choose_precision
+
+    if placement.threads is not None:
+        torch.set_num_threads(placement.threads)
+    device = choose_device(placement.device)
+    precision = choose_precision(placement.precision, device)
+    graphs = MANY if placement.fixed_shapes is None else placement.fixed_shapes
+    return TorchExecutor(checkpoint.network, checkpoint.transform, device, precision, graphs)

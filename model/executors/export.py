@@ -1,0 +1,95 @@
+"""A network as OpenVINO graphs of free height and width, made by torch once and kept on disk."""
+
+import functools
+import hashlib
+import logging
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from model.checkpoint import Checkpoint
+from model.executors.silent_openvino import openvino
+
+STEPS = ("read", "encode", "compare")
+"""The graphs: an image through the backbone; a support kept; a query compared with supports.
+
+Two more join the first with each of the others: features that stay inside a graph need not leave it
+in rows and columns, which takes as long as half the network.
+"""
+FEATURES_AT = {"encode": 1, "compare": 0}
+"""Where among the inputs of these graphs the features stand."""
+_log = logging.getLogger(__name__)
+
+Graphs = dict[str, openvino.Model]
+
+
+def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
+    """The graphs of STEPS and ``read_and_encode``, ``read_and_compare``.
+
+    STEPS are kept in the ``cache`` folder. Nothing fails for a folder that cannot be written: they
+    are then made at each start.
+    """
+    graphs = _load_steps(checkpoint, cache)
+    for step, place in FEATURES_AT.items():
+        graphs[f"read_and_{step}"] = _join(graphs["read"], graphs[step], place)
+    return graphs
+
+
+def _join(read: openvino.Model, step: openvino.Model, place: int) -> openvino.Model:
+    """One graph, which takes an image where ``step`` takes its features."""
+    read, step = read.clone(), step.clone()
+    parameters = step.get_parameters()
+    end = place + len(read.outputs)
+    for parameter, result in zip(parameters[place:end], read.get_results(), strict=True):
+        parameter.output(0).replace(result.input_value(0))
+    inputs = [*parameters[:place], *read.get_parameters(), *parameters[end:]]
+    return openvino.Model(step.get_results(), inputs)
+
+
+def _load_steps(checkpoint: Checkpoint, cache: Path) -> Graphs:
+    folder = graph_folder(checkpoint, cache)
+    core = openvino.Core()
+    with suppress(RuntimeError):  # no such file, or a broken one
+        return {step: core.read_model(folder / f"{step}.xml") for step in STEPS}
+    _log.info("preparing %s for this processor; later starts need not", checkpoint.path.name)
+    from model.executors.tracing import (
+        trace_steps,  # torch takes seconds, and only this has need of it
+    )
+
+    graphs = dict(zip(STEPS, trace_steps(checkpoint), strict=True))
+    try:
+        _keep(graphs, folder)
+    except OSError as error:
+        _log.warning("the graphs of %s are not kept: %s", checkpoint.path.name, error)
+    return graphs
+
+
+def graph_folder(checkpoint: Checkpoint, cache: Path) -> Path:
+    """A folder for all that decides the graphs: the weights, the network's code, OpenVINO."""
+    digest = hashlib.sha256(f"{checkpoint.sha256} {openvino.__version__}".encode())
+    digest.update(_code())
+    return cache / f"{checkpoint.path.stem}-{digest.hexdigest()[:16]}"
+
+
+@functools.cache
+def _code() -> bytes:
+    """The sources that decide what a graph computes, read once a process."""
+    package = Path(__file__).parents[1]
+    network = sorted((package / "network").glob("*.py"))
+    sources = [package / "checkpoint.py", package / "executors" / "tracing.py", *network]
+    return b"".join(source.read_bytes() for source in sources)
+
+
+def _keep(graphs: Graphs, folder: Path) -> None:
+    """Write the folder in one step; whoever comes second finds the first one's."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
+    try:
+        for step, graph in graphs.items():
+            openvino.serialize(graph, draft / f"{step}.xml")
+        draft.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

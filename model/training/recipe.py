@@ -1,0 +1,191 @@
+"""A training run as a TOML file: data, architecture, optimiser and schedule, nothing implicit."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from model.configuration import read_toml
+from model.data.layouts import Layout, open_dataset
+from model.data.listing import SegmentationDataset, join
+from model.errors import ConfigError
+from model.network.sgone import SGOneConfig
+from model.transforms import TransformConfig
+
+_FORBID = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Data:
+    """Where photographs lie, and which classes a run may see.
+
+    ``list`` names the images or classes to train on; ``layout`` is recognised where it is not set.
+    ``held_out`` classes (by name) are not trained on: their episodes choose the checkpoint.
+    Images that hold a test class (of ``fold``) or a held-out class are left out of training.
+    ``composites`` is a second data set, such as ``sgone composites`` makes, whose classes take part
+    in training only; ``composite_share`` of the episodes are drawn from it.
+    """
+
+    root: Path
+    list: Path | None = None
+    layout: Layout | None = None
+    fold: Annotated[int, Field(ge=0, le=3)] | None = None
+    held_out: tuple[str, ...] = ()
+    composites: Path | None = None
+    composite_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Optimiser:
+    """AdamW or SGD; the rate falls as (1 - step/steps)^power.
+
+    A backbone that learns does so at ``backbone_share`` of the rate (the paper: a tenth).
+    ``averaging`` is the decay of the exponential mean of the weights, which is what is judged and
+    kept; 0 keeps the weights themselves. ``object_weight`` is the weight of object pixels in the
+    cross-entropy, against 1 of the background's (the paper: 1). IoU wants an unsure pixel marked
+    where cross-entropy leaves it out. Gradients are scaled down to ``gradient_norm`` where longer.
+    """
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    backbone_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    power: float = 0.9
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    object_weight: PositiveFloat = 1.0
+    gradient_norm: PositiveFloat | None = None
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Schedule:
+    """How long and on what a run steps.
+
+    ``views`` is the number of augmentations of each photograph; a frozen backbone reads each once.
+    ``patience`` is the number of evaluations without a better mIoU after which a run stops.
+    """
+
+    steps: PositiveInt
+    batch_size: PositiveInt = 8
+    shots: PositiveInt = 1
+    side: PositiveInt = 257
+    views: PositiveInt = 2
+    evaluate_every: PositiveInt = 100
+    validation_episodes: PositiveInt = 300
+    patience: PositiveInt = 1000
+    workers: Annotated[int, Field(ge=0)] = 2
+
+
+@dataclass(frozen=True, config=_FORBID)
+class Recipe:
+    """Everything that decides a run's weights but the hardware.
+
+    ``precision`` is that of products; ``auto`` is bfloat16 where the hardware multiplies it.
+
+    With ``centred_guidance`` the guidance convolution hands the deepest features on, less their
+    mean over some training views, and does not learn. Behind a ReLU all features point one way:
+    without their mean the cosine of two says whether they are alike, from the first step on, and
+    of unseen classes as of seen ones.
+    """
+
+    name: str
+    seed: int
+    data: Data
+    schedule: Schedule
+    network: SGOneConfig = SGOneConfig()
+    transform: TransformConfig = TransformConfig()
+    optimiser: Optimiser = Optimiser()
+    freeze_backbone: bool = True
+    backbone_weights: Path | Literal["imagenet"] = "imagenet"
+    centred_guidance: bool = False
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+
+    @model_validator(mode="after")
+    def _can_be_centred(self) -> Self:
+        network = self.network
+        if self.centred_guidance and not (network.head == "guidance" and self.freeze_backbone):
+            raise ValueError(
+                'centred_guidance needs head = "guidance" behind features that stay as they are; '
+                "set freeze_backbone = true, or leave centred_guidance away"
+            )
+        return self
+
+    def identity(self) -> str:
+        """What must be equal for a run to be resumed: all of it but the paths."""
+        table = TypeAdapter(Recipe).dump_python(self, mode="json")
+        table["data"]["composites"] = self.data.composites is not None
+        del table["data"]["root"], table["data"]["list"], table["backbone_weights"]
+        return json.dumps(table, sort_keys=True)
+
+    @property
+    def backbone_origin(self) -> str:
+        """Where the backbone's weights come from, for the card."""
+        source = self.backbone_weights
+        return f"torchvision {self.network.backbone}" if source == "imagenet" else Path(source).name
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The data set that a run trains on and the one that chooses its checkpoint.
+
+    ``shares`` are the training classes with the share of the episodes that each gets.
+    """
+
+    training: SegmentationDataset
+    shares: Mapping[int, float]
+    validation: SegmentationDataset
+    validation_classes: tuple[int, ...]
+
+    @property
+    def own_classes(self) -> tuple[int, ...]:
+        """The training classes that are no composites."""
+        return tuple(i for i in self.shares if i < len(self.validation.classes))
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Parse and check a TOML file; ConfigError names every unknown key and impossible value.
+
+    Relative paths in it are relative to the working directory.
+    """
+    return read_toml(path, Recipe)
+
+
+def split(data: Data, shots: int) -> Split:
+    """Test classes away from both halves, held-out classes away from training.
+
+    Classes with too few images for an episode are left out of training.
+    """
+    dataset = open_dataset(data.root, data.list, data.layout, "train")
+    test = dataset.fold(data.fold) if data.fold is not None else ()
+    held_out = dataset.ids(data.held_out)
+    if overlap := set(test) & set(held_out):
+        names = ", ".join(dataset.classes[class_id] for class_id in sorted(overlap))
+        raise ConfigError(f"held_out names test classes of fold {data.fold}: {names}")
+    training = dataset.without({*test, *held_out})
+    own = _drawable(training, shots)
+    shares = _evenly(own, 1)
+    if data.composites is not None:
+        training = join(training, open_dataset(data.composites))
+        composed = _drawable(training, shots)[len(own) :]
+        shares = _evenly(own, 1 - data.composite_share) | _evenly(composed, data.composite_share)
+    return Split(training, shares, dataset.without(test), held_out)
+
+
+def _evenly(class_ids: Sequence[int], share: float) -> dict[int, float]:
+    return {class_id: share / len(class_ids) for class_id in class_ids}
+
+
+def _drawable(dataset: SegmentationDataset, shots: int) -> tuple[int, ...]:
+    """Classes with enough images for an episode."""
+    return tuple(i for i in range(len(dataset.classes)) if len(dataset.members(i)) > shots)

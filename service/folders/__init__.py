@@ -1,0 +1,1 @@
+"""``sgone segment``: whole folders, here or against a service."""

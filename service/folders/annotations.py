@@ -1,0 +1,97 @@
+"""Masks as one COCO file, written at the end of a run out of a journal that survives a stop."""
+
+import json
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from service.folders.outputs import Found, write_whole
+from service.folders.photographs import Query
+from service.images.coco import bounding_box, encode_run_lengths
+
+FILE, JOURNAL = "annotations.json", "annotations.jsonl"
+CATEGORY_ID = 1
+
+
+class Annotations:
+    """Results of all runs into ``out``: a line of the journal each, by the query's name."""
+
+    def __init__(self, out: Path) -> None:
+        self._file = out / FILE
+        self._journal = out / JOURNAL
+        self._records = _read(self._journal)
+        self._lock = threading.Lock()
+        self._rewrite()  # a line that was cut off would spoil the next
+
+    def has(self, query: Query) -> bool:
+        """Whether the journal has the query."""
+        return str(query.name) in self._records
+
+    def forget(self, queries: Iterable[Query]) -> None:
+        """Take their lines out of the journal."""
+        for query in queries:
+            self._records.pop(str(query.name), None)
+        self._rewrite()
+
+    def write(self, query: Query, found: Found) -> None:
+        """Append a line to the journal."""
+        record = _describe(str(query.name), found)
+        with self._lock, self._journal.open("a", encoding="utf-8") as journal:
+            journal.write(_line(record))
+            self._records[record["file_name"]] = record
+
+    def finish(self, label: str) -> None:
+        """Write COCO's file of all that the journal has, ``label`` being the only category."""
+        write_whole(self._file, json.dumps(_coco(self._records, label)).encode())
+
+    def _rewrite(self) -> None:
+        write_whole(self._journal, "".join(map(_line, self._records.values())).encode())
+
+
+def _read(journal: Path) -> dict[str, dict[str, Any]]:
+    """The records by name; the last line may be cut off, where the process was killed."""
+    if not journal.is_file():
+        return {}
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    records = [json.loads(line) for line in lines if line.endswith("\n")]
+    return {record["file_name"]: record for record in records}
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _describe(name: str, found: Found) -> dict[str, Any]:
+    height, width = found.mask.shape
+    return {
+        "file_name": name,
+        "height": height,
+        "width": width,
+        "bbox": bounding_box(found.mask),
+        "area": int(found.mask.sum()),
+        "score": found.score,
+        "segmentation": encode_run_lengths(found.mask).model_dump(),
+    }
+
+
+def _coco(records: dict[str, dict[str, Any]], label: str) -> dict[str, Any]:
+    """Ids count from 1 in the order of names; where nothing was found is an image alone."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (_, record) in enumerate(sorted(records.items()), start=1):
+        images.append({"id": image_id} | _pick(record, "file_name", "height", "width"))
+        if record["area"]:
+            ids = {"id": len(annotations) + 1, "image_id": image_id, "category_id": CATEGORY_ID}
+            mask = _pick(record, "bbox", "area", "score", "segmentation")
+            annotations.append(ids | {"iscrowd": 0} | mask)
+    return {
+        "info": {"description": "sgone segment"},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": CATEGORY_ID, "name": label}],
+    }
+
+
+def _pick(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: record[name] for name in names}

@@ -1,0 +1,69 @@
+"""The photographs that a run is about: files, and folders with all that lies below them."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from service.errors import SettingsError, UndecodableImageError
+from service.images.codec import Part
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+class Query(NamedTuple):
+    """A photograph, and what it is called below ``--out``: its path from the folder given."""
+
+    path: Path
+    name: PurePosixPath
+
+
+def list_queries(paths: Iterable[Path], out: Path) -> list[Query]:
+    """Each file once; a folder's in the order of their names, but nothing hidden or in ``out``.
+
+    Raises SettingsError for a folder without images, or one that is ``out`` itself.
+    """
+    return list(dict.fromkeys(query for path in paths for query in _below(path, out)))
+
+
+def read_part(path: Path) -> Part:
+    """The file's bytes, for the codec; UndecodableImageError where it cannot be read."""
+    try:
+        return Part(str(path), path.read_bytes())
+    except OSError as error:
+        raise UndecodableImageError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def read_pairs(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Part, Part]]:
+    """Image and mask of each support, not decoded; UndecodableImageError as in read_part."""
+    return [(read_part(image), read_part(mask)) for image, mask in pairs]
+
+
+def pair_ids(pairs: Sequence[tuple[Part, Part]]) -> list[str]:
+    """The same for the same supports, wherever they lie."""
+    return [hashlib.sha256(image.content + mask.content).hexdigest() for image, mask in pairs]
+
+
+def _below(path: Path, out: Path) -> list[Query]:
+    if not path.is_dir():
+        return [Query(path, PurePosixPath(path.name))]
+    if path.resolve() == out.resolve():
+        raise SettingsError(
+            f"--out is {path}, a folder of queries, and the next run would take its masks for "
+            "queries; choose another folder"
+        )
+    queries = sorted(_images(path, out))
+    if not queries:
+        raise SettingsError(f"folder {path} has no image ({', '.join(SUFFIXES)})")
+    return queries
+
+
+def _images(folder: Path, out: Path) -> Iterator[Query]:
+    results = out.resolve()
+    for path in folder.rglob("*"):
+        name = PurePosixPath(path.relative_to(folder).as_posix())
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.suffix.lower() not in SUFFIXES or hidden or not path.is_file():
+            continue
+        if results not in path.resolve().parents:
+            yield Query(path, name)

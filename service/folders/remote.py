@@ -1,0 +1,110 @@
+"""Segmenting files by asking a server; nothing here needs torch."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from model.errors import ModelError
+from service.client import (
+    ProblemError,
+    SegmentationClient,
+    SegmentationError,
+    ServiceUnreachableError,
+    SupportSet,
+)
+from service.errors import ServiceError
+from service.folders.outputs import Found
+from service.folders.photographs import pair_ids, read_pairs, read_part
+from service.images.codec import decode_photograph
+from service.options import KShotOptions
+from service.settings import Settings
+
+
+class RemoteError(ModelError):
+    """A server that is away, or that refuses what every query comes with."""
+
+
+class RefusedQueryError(ServiceError):
+    """A query that the server did not segment; the others may pass."""
+
+
+class RemoteFinder:
+    """The same supports, sent with each query or stored on the server, and a query at a time.
+
+    ``find`` is for several threads. The server sends numbers, and pictures are made of them here.
+    """
+
+    def __init__(
+        self,
+        client: SegmentationClient,
+        supports: Sequence[tuple[Path, Path]] | SupportSet,
+        options: KShotOptions,
+        settings: Settings,
+    ) -> None:
+        self._client = client
+        self._max_pixels = settings.max_image_pixels
+        self._given: dict[str, Any] = options.model_dump(exclude={"output", "depth", "label"})
+        self.label: str | None = None
+        with _one_sentence():
+            info = client.info()
+        self.facts = {name: info[name] for name in ("checkpoint_sha256", "input_side")}
+        if isinstance(supports, SupportSet):
+            self._given["support_set"] = supports.id
+            self.facts["supports"] = [pair.id for pair in supports.pairs]
+            self.label = supports.label or supports.name
+        else:
+            parts = read_pairs(supports)
+            self._given["supports"] = [(image.content, mask.content) for image, mask in parts]
+            self.facts["supports"] = pair_ids(parts)
+
+    def find(self, query: Path) -> Found:
+        """Raises ServiceError for a query that fails alone, RemoteError where all would."""
+        part = read_part(query)
+        with _one_sentence():
+            try:
+                found = self._client.segment(part.content, output="json", **self._given)
+            except ServiceUnreachableError as error:
+                self._client.info()  # raises where it is the server that is away
+                raise RefusedQueryError(f"{query}: {error}") from error
+            except ProblemError as problem:
+                if problem.status == 404 or problem.field not in (None, "query_image"):
+                    raise
+                raise RefusedQueryError(f"{query}: {problem}") from problem
+        return Found(found.mask, found.score, partial(decode_photograph, part, self._max_pixels))
+
+
+@contextmanager
+def asking(
+    url: str,
+    shown: str | Sequence[tuple[Path, Path]],
+    options: KShotOptions,
+    settings: Settings,
+) -> Iterator[RemoteFinder]:
+    """``shown`` is pairs of files, or the name or id of a stored set. Raises RemoteError."""
+    with SegmentationClient(url) as client:
+        supports = _find_support_set(client, shown) if isinstance(shown, str) else shown
+        yield RemoteFinder(client, supports, options, settings)
+
+
+def _find_support_set(client: SegmentationClient, name: str) -> SupportSet:
+    """The stored set of this name or id; RemoteError where there is none."""
+    offset = 0
+    with _one_sentence():
+        while (page := client.list_support_sets(offset=offset)).items:
+            for stored in page.items:
+                if name in (stored.id, stored.name):
+                    return stored
+            offset += len(page.items)
+    raise RemoteError(
+        f"the server has no support set {name!r} by name or id; GET /supports lists those it has"
+    )
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except SegmentationError as error:
+        raise RemoteError(str(error)) from error

@@ -1,0 +1,129 @@
+"""How long a request may take: its client's limit, or the service's own."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import DeadlineExceededError, InvalidRequestError
+from service.http.problems import problem_response
+
+HEADER = "X-Request-Timeout"
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Cancel the block after ``seconds`` and raise DeadlineExceededError."""
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            yield
+    except TimeoutError:
+        if timeout.expired():
+            raise _too_late(seconds) from None
+        raise
+
+
+class Deadlines:
+    """ASGI middleware for paths below ``prefix``: at its deadline a request is cancelled, and 504.
+
+    X-Request-Timeout counts from the request's headers. Without it ``timeout_ms`` counts from the
+    end of the body: a slow line is not the service's delay, and Guard bounds it. A reply that has
+    begun is finished. On paths ``per_item`` the client's limit is each item's, and what comes
+    before the items has the service's. Routes find it in ``request.state.timeout_seconds``.
+    """
+
+    def __init__(
+        self, app: ASGIApp, timeout_ms: int, prefix: str, per_item: Container[str] = ()
+    ) -> None:
+        self.app = app
+        self.most_seconds = timeout_ms / 1e3
+        self.prefix = prefix
+        self.per_item = per_item
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
+            await self.app(scope, receive, send)
+            return
+        try:
+            asked = _asked_seconds(scope, self.most_seconds)
+        except InvalidRequestError as error:
+            await self.app(scope, _raising(error), send)
+            return
+        scope["state"]["timeout_seconds"] = asked or self.most_seconds
+        if scope["path"] in self.per_item:
+            asked = None
+        seconds = asked or self.most_seconds
+        exchange = _Exchange(receive, send, seconds, counts_from_headers=asked is not None)
+        if await exchange.is_late(self.app, scope):
+            await problem_response(scope, _too_late(seconds))(scope, receive, send)
+
+
+class _Exchange:
+    """One request and its reply under a clock, which runs from the headers or from the body on."""
+
+    def __init__(
+        self, receive: Receive, send: Send, seconds: float, counts_from_headers: bool
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._seconds = seconds
+        self._counting = counts_from_headers
+        self._timeout = asyncio.timeout(seconds if counts_from_headers else None)
+        self._replied = False
+
+    async def is_late(self, app: ASGIApp, scope: Scope) -> bool:
+        """Run ``app``; whether it was cancelled before it had replied."""
+        try:
+            async with self._timeout:
+                await app(scope, self._receive_body, self._send_reply)
+        except TimeoutError:
+            if not self._timeout.expired():
+                raise
+        return self._timeout.expired()
+
+    async def _receive_body(self) -> Message:
+        message = await self._receive()
+        if not (self._counting or self._replied or message.get("more_body", False)):
+            self._counting = True
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        return message
+
+    async def _send_reply(self, message: Message) -> None:
+        """What comes after the deadline goes nowhere: the reply is the deadline's."""
+        if not self._replied and not self._timeout.expired():
+            self._replied = True
+            self._timeout.reschedule(None)
+        if self._replied:
+            await self._send(message)
+
+
+def _raising(error: Exception) -> Receive:
+    """A body that cannot be read, so that the route's error handler answers."""
+
+    async def receive() -> Message:
+        raise error
+
+    return receive
+
+
+def _asked_seconds(scope: Scope, most_seconds: float) -> float | None:
+    text = Headers(scope=scope).get(HEADER)
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text) or float(text) == 0:
+        raise InvalidRequestError(
+            f"{HEADER} is {text[:80]!r}; send seconds above 0, such as 2.5, or leave it out",
+            field=HEADER,
+        )
+    return min(float(text), most_seconds)
+
+
+def _too_late(seconds: float) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        f"there is no result after {seconds:g} s; try again when the service is less busy, "
+        f"or allow more in {HEADER}, up to the service's limit"
+    )

@@ -1,0 +1,1 @@
+"""Bytes to images and masks, and back."""

@@ -1,0 +1,112 @@
+"""Probability to reply: the mask that the options ask for, in the form that they ask for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.checkpoint import Checkpoint
+from model.episode import ObjectMask, Photograph
+from service.images.coco import bounding_box, encode_run_lengths, trace_polygons
+from service.images.render import cutout_png, mask_png, overlay_png, probability_png
+from service.images.shape import shape_mask
+from service.options import JSON, PNG, Options, Shaping
+from service.schemas import FoundObject, Segmentation
+
+SCORE_DIGITS = 6
+HEADER_SCORE_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """(H, W) probability in [0, 1] and the (H, W) bool mask that was made of it."""
+
+    probability: NDArray[np.float32]
+    mask: ObjectMask
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def score(self) -> float:
+        """Mean probability over the mask's pixels; 0 where there are none."""
+        if self.area == 0:
+            return 0.0
+        total = self.probability.sum(where=self.mask, dtype=np.float64)
+        return round(float(total) / self.area, SCORE_DIGITS)
+
+    def headers(self) -> dict[str, str]:
+        """What every reply tells of the object, whatever its body."""
+        return {
+            "X-Object-Found": "true" if self.area else "false",
+            "X-Object-Score": f"{self.score:.{HEADER_SCORE_DIGITS}f}",
+            "X-Object-Area": str(self.area),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply without the web framework's part in it."""
+
+    body: bytes
+    media_type: str
+    headers: dict[str, str]
+
+
+def find_object(probability: NDArray[np.float32], shaping: Shaping) -> Finding:
+    """Shape the mask."""
+    return Finding(probability, shape_mask(probability, shaping))
+
+
+def answer(
+    finding: Finding,
+    options: Options,
+    checkpoint: Checkpoint,
+    read_query: Callable[[], Photograph],
+) -> Answer:
+    """Render ``options.output``; the query is read again only for a picture that shows it."""
+    headers = finding.headers()
+    match options.output:
+        case "mask":
+            body = mask_png(finding.mask)
+        case "probability":
+            body = probability_png(finding.probability, options.depth)
+        case "overlay":
+            body = overlay_png(read_query(), finding.mask)
+        case "cutout":
+            body = cutout_png(read_query(), finding.mask)
+        case "json":
+            segmentation = describe_segmentation(finding, options, checkpoint)
+            return Answer(segmentation.model_dump_json().encode(), JSON, headers)
+    return Answer(body, PNG, headers)
+
+
+def describe_segmentation(
+    finding: Finding, options: Options, checkpoint: Checkpoint
+) -> Segmentation:
+    """The JSON reply of an endpoint that looks for one object."""
+    height, width = finding.mask.shape
+    return Segmentation(
+        **dict(describe_object(finding)),
+        label=options.label,
+        size=(height, width),
+        threshold=options.threshold,
+        model=checkpoint.card.name,
+        checkpoint_sha256=checkpoint.sha256,
+    )
+
+
+def describe_object(finding: Finding) -> FoundObject:
+    """One object in COCO's terms."""
+    return FoundObject(
+        found=finding.area > 0,
+        score=finding.score,
+        area=finding.area,
+        bbox=bounding_box(finding.mask),
+        segmentation=encode_run_lengths(finding.mask),
+        polygons=trace_polygons(finding.mask),
+    )

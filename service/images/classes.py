@@ -1,0 +1,78 @@
+"""Several classes in one picture: whose each pixel is, and how that is drawn."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from model.episode import Photograph
+from service.images.render import Colour, png, tint_object
+from service.images.shape import clean_mask
+from service.options import Shaping
+
+Indices = NDArray[np.uint8]
+"""(H, W): 0 is background, n the n-th class."""
+
+
+def assign_pixels(probabilities: Iterable[NDArray[np.float32]], shaping: Shaping) -> Indices:
+    """(H, W) probability of each class -> the surest class of each pixel, where one is object.
+
+    Of equally sure classes the first wins. One probability is held at a time.
+    """
+    rest = iter(probabilities)
+    surest = next(rest).copy()
+    indices = (surest > shaping.threshold).astype(np.uint8)
+    for index, probability in enumerate(rest, 2):
+        surer = probability > np.maximum(surest, shaping.threshold)
+        indices[surer] = index
+        np.maximum(surest, probability, out=surest)
+    return indices
+
+
+def clean_classes(indices: Indices, shaping: Shaping) -> None:
+    """Shape each class's mask as ``clean_mask`` does; what it fills was background before.
+
+    Small parts of every class go first, so that the holes that they leave can be filled.
+    """
+    without_filling = shaping.model_copy(update={"fill_holes": False})
+    for step in (without_filling, Shaping(fill_holes=shaping.fill_holes)):
+        for index in range(1, int(indices.max()) + 1):
+            mask = indices == index
+            cleaned = clean_mask(mask, step)
+            if cleaned is not mask:
+                indices[mask & ~cleaned] = 0
+                indices[cleaned & (indices == 0)] = index
+
+
+def class_colour(index: int) -> Colour:
+    """PASCAL VOC's colour of a class: the bits of its index, from the highest bit of R, G and B."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
+    red, green, blue = channels
+    return red, green, blue
+
+
+def index_png(indices: Indices, classes: int, legend: str) -> bytes:
+    """An indexed PNG in the classes' colours, with ``legend`` (ASCII) in a text chunk."""
+    image = Image.fromarray(indices)
+    image.putpalette([level for index in range(classes + 1) for level in class_colour(index)])
+    return png(image, _texts(legend))
+
+
+def classes_overlay_png(
+    photograph: Photograph, indices: Indices, classes: int, legend: str
+) -> bytes:
+    """(H, W, 3) uint8 -> an RGB PNG, each class tinted in its colour and outlined."""
+    picture = photograph.copy()
+    for index in range(1, classes + 1):
+        tint_object(picture, indices == index, class_colour(index))
+    return png(Image.fromarray(picture), _texts(legend))
+
+
+def _texts(legend: str) -> PngInfo:
+    texts = PngInfo()
+    texts.add_text("legend", legend)
+    return texts

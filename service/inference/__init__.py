@@ -1,0 +1,1 @@
+"""The network on its device, and the queue in front of it."""

@@ -1,0 +1,1 @@
+"""Stored support sets in their database."""

@@ -1,0 +1,169 @@
+"""A database by its URL: SQLite or PostgreSQL, migrated, its failures as replies."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from service.errors import SettingsError, StorageBusyError, StorageFullError
+
+_log = logging.getLogger(__name__)
+
+# How long anything waits for a lock, a connection or a server before it is answered 503.
+WAIT_SECONDS = 5
+RETRY_AFTER_SECONDS = 5
+# The newest of service/migrations: what a database must say that is to be used as it is.
+SCHEMA_VERSION = "0001"
+# Any number that no other program takes: processes that start at once migrate one after the other.
+_MIGRATION_LOCK = 0x560_0E
+_POSTGRES_DISK_FULL = "53100"
+# FULL: what was acknowledged is on the disk even if the power fails, not only after a kill.
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+_POSTGRES_OPTIONS = {
+    "connect_timeout": str(WAIT_SECONDS),
+    "tcp_user_timeout": str(WAIT_SECONDS * 1000),
+    "options": f"-c lock_timeout={WAIT_SECONDS}s",
+}
+
+
+class Database:
+    """A pool of connections for any thread. Each block is one transaction.
+
+    Both kinds of block raise StorageBusyError where the database is locked or away, and
+    StorageFullError where its disk is full; nothing of the block is kept then.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Connect and bring the tables up to date. Raises SettingsError, in one sentence."""
+        try:
+            with ExitStack() as after_failure:
+                database = cls(_create_engine(_supported(make_url(url))))
+                after_failure.callback(database.close)
+                database._migrate()
+                after_failure.pop_all()
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            raise SettingsError(_cannot_open(url, error)) from error
+        return database
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that changes nothing; in SQLite it waits for no writer."""
+        with _storage_errors(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is committed at the end; in SQLite one at a time."""
+        with _storage_errors(), Session(self._writer) as session, session.begin():
+            yield session
+
+    def _migrate(self) -> None:
+        """Where there is something to do; Alembic takes longer to import than to find that out."""
+        with self._engine.connect() as connection:
+            if _is_current(connection):
+                return
+        from service.library.migrate import upgrade
+
+        with self._writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                lock = text("SELECT pg_advisory_xact_lock(:number)")
+                connection.execute(lock, {"number": _MIGRATION_LOCK})
+            upgrade(connection)
+
+
+def _is_current(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    versions = connection.scalars(text("SELECT version_num FROM alembic_version"))
+    return list(versions) == [SCHEMA_VERSION]
+
+
+def _supported(url: URL) -> URL:
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise ValueError("only sqlite:///FILE and postgresql+psycopg://HOST/NAME are known")
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("it names no file, and in memory all would be lost")
+    return url
+
+
+def _create_engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        url = url.set(query=_POSTGRES_OPTIONS | dict(url.query))  # the operator's own win
+        return create_engine(url, pool_pre_ping=True, pool_timeout=WAIT_SECONDS)
+    engine = create_engine(url, connect_args={"timeout": WAIT_SECONDS}, pool_timeout=WAIT_SECONDS)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    """Python's own transactions begin late and leave out the tables' changes: do without them."""
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes its lock at once: one that had read before could not wait for it."""
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        _log.warning("stored supports: %s", _reason(error))
+        if isinstance(error, DBAPIError) and _is_full(error):
+            raise StorageFullError(
+                "the disk of stored supports is full; delete some, or ask the operator for room"
+            ) from error
+        raise StorageBusyError(
+            f"stored supports are locked or away; try again in {RETRY_AFTER_SECONDS} s",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from error
+
+
+def _is_full(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL or (
+        getattr(error.orig, "sqlstate", None) == _POSTGRES_DISK_FULL
+    )
+
+
+def _cannot_open(url: str, error: Exception) -> str:
+    return (
+        f"database {_shown(url)} cannot be opened ({_reason(error)}); "
+        "mend SGONE_DATABASE_URL or --database-url"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """On one line, and without the statement and its values."""
+    told = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(told).split()).rstrip(".")
+
+
+def _shown(url: str) -> str:
+    """The URL without its password, or nothing of a text that is no URL and may hold one."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "URL"

@@ -1,0 +1,1 @@
+"""One request's way: supports and query in, an answer out."""

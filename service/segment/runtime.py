@@ -1,0 +1,59 @@
+"""What the routes of a running app share, made in its lifespan and handed to each request."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from service.errors import NotReadyError
+from service.inference.engine import Engine, Segmentation, Task
+from service.inference.queue import Scheduler
+from service.library.sets import Library
+from service.settings import Settings
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The rooms behind the routes. ``workers`` decode and encode; the scheduler's thread infers."""
+
+    settings: Settings
+    engine: Engine
+    scheduler: Scheduler[Task, Segmentation]
+    workers: ThreadPoolExecutor
+    library: Library
+
+    async def in_worker(self, work: Callable[[], Value]) -> Value:
+        """Run ``work`` on a thread of the pool, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, work)
+
+
+async def settle(works: Iterable[Awaitable[Value]]) -> list[Value]:
+    """Await all, side by side; where some fail, the error is that of the first in order."""
+    outcomes = await asyncio.gather(*works, return_exceptions=True)
+    return [value_of(outcome) for outcome in outcomes]
+
+
+def value_of(outcome: Value | BaseException) -> Value:
+    """What ``asyncio.gather`` has returned of one work; raised if it is an error."""
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+async def running(request: Request) -> Runtime:
+    """The app's runtime; NotReadyError before its lifespan has begun and after it has ended.
+
+    A coroutine, as FastAPI runs plain functions on a thread, which takes longer than this does.
+    """
+    runtime: Runtime | None = getattr(request.app.state, "runtime", None)
+    if runtime is None:
+        raise NotReadyError("the checkpoint is not loaded yet; ask again in a moment")
+    return runtime
+
+
+Running = Annotated[Runtime, Depends(running)]

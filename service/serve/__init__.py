@@ -1,0 +1,1 @@
+"""The process: address, workers, an orderly end."""

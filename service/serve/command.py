@@ -1,0 +1,25 @@
+"""``sgone serve``: the address, then one process that serves, or several."""
+
+from service.metrics.logs import configure_logging
+from service.serve import process as serving
+from service.serve.listener import bind
+from service.serve.supervisor import supervise
+from service.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is accepted and leave with exit code 0.
+
+    Where inference has crashed for good, leave with exit code 1: whoever runs the service starts
+    it again.
+
+    Raises SettingsError where the address is taken or the database cannot be opened, and what
+    Engine.load raises: all before anything listens.
+    """
+    serving.leave_on_signals()
+    configure_logging(settings)
+    with bind(settings) as listener:
+        if settings.workers == 1:
+            serving.run(settings, listener)
+        else:
+            supervise(settings, listener)

@@ -1,0 +1,158 @@
+"""A process that serves: the app under uvicorn, and an orderly end."""
+
+import asyncio
+import logging
+import math
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from service.serve.listener import has_unread_bytes, turn_newcomers_away
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn.server import Protocols
+
+    from service.inference.engine import Engine
+
+_log = logging.getLogger(__name__)
+_BACKLOG = 2048
+# For a handshake to end, and for a request to follow its connection: more than most round trips.
+SETTLE_SECONDS = 0.25
+# For the event loop to read what has arrived, which makes it a request under way.
+_READ_SECONDS = 0.05
+_CLOSE = (b"connection", b"close")
+
+
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[["Engine"], None] = lambda engine: None,
+    gives_up_address: Callable[[], bool] = lambda: True,
+) -> None:
+    """Load, serve until SIGTERM or SIGINT, finish what is accepted, and leave with exit code 0.
+
+    Where inference has crashed for good, leave with exit code 1.
+
+    Where ``gives_up_address`` is false at the end, other processes go on with the listener.
+    Raises what Engine.load and Library.open raise: before anything listens.
+    """
+    _log.debug("loading %s", settings.checkpoint)
+    from service.app import create_app  # takes a second
+    from service.inference.engine import Engine
+    from service.library.sets import Library
+
+    engine = Engine.load(settings)
+    app = create_app(settings, engine, Library.open(settings.database_url))
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        backlog=_BACKLOG,
+        server_header=False,
+        timeout_graceful_shutdown=grace_seconds(settings),
+    )
+    host, port = listener.getsockname()[:2]
+    _log.info("listening on http://%s:%d as soon as the network is warm", host, port)
+    server = _Server(
+        config, app, settings.drain_ms / 1e3, gives_up_address, lambda: on_ready(engine)
+    )
+    app.state.on_end = server.give_up
+    server.run(sockets=[listener])
+    if server.failed:
+        sys.exit(1)
+
+
+def grace_seconds(settings: Settings) -> int:
+    """For accepted requests to finish: as long as one may take; a longer batch is cut off."""
+    return math.ceil(settings.request_timeout_ms / 1e3)
+
+
+def leave_on_signals() -> None:
+    """Before uvicorn runs, stop at once; after it, it repeats the signal that it has obeyed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which at its end answers whoever has a connection before it closes that."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: "FastAPI",
+        drain_seconds: float,
+        gives_up_address: Callable[[], bool],
+        on_ready: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self.failed = False
+        self._app = app
+        self._drain_seconds = drain_seconds
+        self._gives_up_address = gives_up_address
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    def give_up(self) -> None:
+        """End as after a signal, but as a failure. For any thread."""
+        self.failed = True
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._refuse_work()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Go on accepting for a while, to say 503; then give up the address; then end.
+
+        uvicorn would at once reset what it has not accepted or read yet, whole requests included.
+        """
+        self._refuse_work()  # again: a signal during the warm-up found nothing that could refuse
+        self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        if self._gives_up_address():
+            await self._pause(self._drain_seconds)
+            for listener in sockets or []:
+                turn_newcomers_away(listener)
+            await self._pause(SETTLE_SECONDS)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        await self._pause(SETTLE_SECONDS)
+        for connection in self._silent_connections():
+            connection.shutdown()
+        await self._pause(_READ_SECONDS)
+        await super().shutdown(sockets)
+
+    def _refuse_work(self) -> None:
+        runtime = self._app.state.runtime
+        if runtime is not None:
+            runtime.scheduler.drain()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless a second Ctrl-C has asked for the end."""
+        if not self.force_exit:
+            await asyncio.sleep(seconds)
+
+    def _silent_connections(self) -> Iterator["Protocols"]:
+        """Without an unread request; a close of the others would reset them."""
+        for connection in list(self.server_state.connections):
+            transport = connection.transport
+            if not transport.is_closing() and not has_unread_bytes(
+                transport.get_extra_info("socket").fileno()
+            ):
+                yield connection
