@@ -11,12 +11,14 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from model.episode import ObjectMask, Photograph
-from model.network.architecture import STRIDE
 
 Pixels = NDArray[np.uint8]
 """(3, h, w) RGB in 0..255."""
 Logits = NDArray[np.float32]
 """(2, h, w); channel 1 is the object's."""
+
+STRIDE = 8
+"""Pixels between two neighbouring cells of the finest maps that a head compares."""
 
 OBJECT_THRESHOLD = 0.5
 """Probability above which a pixel is the object's: there its logit is the larger of the two."""

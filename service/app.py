@@ -11,12 +11,13 @@ from fastapi import FastAPI
 from service.http import problems
 from service.http.deadline import Deadlines
 from service.http.guard import Guard
+from service.http.observe import Observe
 from service.http.openapi import describe
 from service.inference.containment import InHalves
 from service.inference.engine import Engine, Segmentation, Task
 from service.inference.queue import Scheduler
 from service.library.sets import Library
-from service.metrics.metrics import Observe, Telemetry
+from service.metrics.metrics import Telemetry
 from service.release import installed_version
 from service.routes import batch, multiclass, operations, page, segment, supports
 from service.segment.runtime import Runtime

@@ -19,7 +19,6 @@ from pydantic.json_schema import SkipJsonSchema
 from model.episode import Fusion
 from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
 from service.errors import InvalidOptionError
-from service.http.negotiation import negotiate
 
 Output = Literal["mask", "probability", "overlay", "cutout", "json"]
 PNG, JSON = "image/png", "application/json"
@@ -138,14 +137,9 @@ class MulticlassOptions(Shaping):
 AnyShaping = TypeVar("AnyShaping", bound=Shaping)
 
 
-def read_options(kind: type[AnyShaping], given: Mapping[str, str], accept: str = "") -> AnyShaping:
-    """Options as texts -> ``kind``; without an ``output`` the Accept header chooses it.
-
-    Raises InvalidOptionError for the first that is not as expected, or NotAcceptableError.
-    """
+def read_options(kind: type[AnyShaping], given: Mapping[str, str]) -> AnyShaping:
+    """Options as texts -> ``kind``; InvalidOptionError for the first that is not as expected."""
     texts: dict[str, Any] = dict(given)
-    if "output" not in texts:
-        texts["output"] = "json" if negotiate(accept, (PNG, JSON)) == JSON else "mask"
     try:
         return kind(**texts)
     except ValidationError as error:

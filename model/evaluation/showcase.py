@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from model.evaluation.bench import Measurement
 from model.evaluation.gallery import Gallery
+from model.evaluation.report import conditions, percent
 from model.evaluation.scoring import Predictor, predict_mask
-from model.training.curves import GridRow, draw_bars, draw_grid
+from model.pictures import GridRow, draw_grid
+
+_BAR, _MEAN, _CLEAR = "#4477aa", "#cc3311", {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
 def show(
@@ -41,3 +46,30 @@ def exemplars(indices: Sequence[int], iou: Sequence[float]) -> dict[str, int]:
     """Which of the episodes is the best, the median and the worst by IoU."""
     ranked = sorted(indices, key=lambda index: iou[index])
     return {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
+
+
+def draw_bars(report: dict[str, Any], path: Path) -> None:
+    """IoU of each class, the best on top, with its spread over seeds and the mean, as a PNG."""
+    ranked = sorted(report["class_iou"].items(), key=lambda item: float(item[1]["mean"]))
+    figure = Figure(figsize=(8, 1.6 + 0.36 * len(ranked)), layout="constrained")
+    axis = figure.subplots()
+    axis.axvline(report["miou"]["mean"], color=_MEAN, linestyle="--", linewidth=1, zorder=0)
+    for name, value in ranked:
+        spread = value.get("std")
+        axis.barh(name, value["mean"], xerr=spread, height=0.62, color=_BAR, capsize=3)
+        axis.text(
+            value["mean"] + (spread or 0) + 1.5, name, percent(value), va="center", bbox=_CLEAR
+        )
+    axis.text(
+        report["miou"]["mean"],
+        len(ranked) - 0.45,
+        f"mean {percent(report['miou'])}",
+        color=_MEAN,
+        ha="center",
+        va="bottom",
+    )
+    axis.set(xlim=(0, 100), ylim=(-0.6, len(ranked) - 0.5), xlabel="IoU (%)")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{report['method']}, {report['protocol']['shots']}-shot", fontsize=12)
+    figure.text(0, -0.02, conditions(report), fontsize=7, color="0.35", va="top", wrap=True)
+    figure.savefig(path, dpi=120, bbox_inches="tight")

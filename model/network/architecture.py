@@ -9,9 +9,6 @@ BackboneName = Literal["vgg16", "mobilenet_v2", "mobilenet_v2_pyramid"]
 Similarity = Literal["cosine", "l2"]
 SupportMask = Literal["pooling", "image", "channels", "none"]
 
-STRIDE = 8
-"""Pixels between two neighbouring cells of the finest maps that a head compares."""
-
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class SGOneConfig:

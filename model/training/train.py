@@ -32,8 +32,9 @@ from model.metrics import Scores
 from model.network.backbone import load_imagenet_weights
 from model.network.heads import GuidanceBranch
 from model.network.sgone import SGOne
+from model.pictures import GridRow, draw_grid
 from model.progress import Progress, load_progress, save_progress
-from model.training.curves import GridRow, draw_curves, draw_grid
+from model.training.curves import draw_curves
 from model.training.features import FeatureBatch, FeatureStore
 from model.training.objective import EpisodeLoss, build_optimiser, learning_rate
 from model.training.recipe import Recipe, read_recipe, split

@@ -1,11 +1,12 @@
 """What a client would rather have: its Accept header against the types on offer (RFC 9110)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers
 
 from service.errors import NotAcceptableError
+from service.options import JSON, PNG
 
 _WEIGHT = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
 
@@ -33,6 +34,17 @@ def negotiate(accept: str, offers: Sequence[str]) -> str:
 def accepted(headers: Headers) -> str:
     """A request's Accept header, which may come in several lines."""
     return ",".join(headers.getlist("accept"))
+
+
+def with_output(options: Mapping[str, str], headers: Headers) -> dict[str, str]:
+    """``options``; where they name no ``output``, the Accept header chooses json or mask.
+
+    Raises NotAcceptableError.
+    """
+    if "output" in options:
+        return dict(options)
+    chosen = "json" if negotiate(accepted(headers), (PNG, JSON)) == JSON else "mask"
+    return {"output": chosen, **options}
 
 
 def _read_range(item: str) -> tuple[str, float]:

@@ -1,14 +1,9 @@
-"""What operators see: Prometheus metrics, the access log, request ids and stage times."""
+"""Prometheus's metrics of one app."""
 
 import asyncio
-import logging
 import os
-import re
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,37 +14,14 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.problems import problem_response
 from service.metrics.joint import FOLDER_VARIABLE
-from service.metrics.logs import ACCESS
 from service.metrics.process import ProcessMetrics
 
 STAGES = ("decode", "queue", "encode", "segment", "render")
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 # How old another worker's gauges may be.
 _REFRESH_SECONDS = 1.0
-_PROBES = ("/healthz", "/readyz", "/metrics")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_log = logging.getLogger(__name__)
-_access_log = logging.getLogger(ACCESS)
-
-
-class Timings(dict[str, float]):
-    """Seconds of each stage that a request has been through, by its name in STAGES."""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a block; a block that raises is not counted."""
-        started = time.perf_counter()
-        yield
-        self[name] = time.perf_counter() - started
-
-    def header(self) -> str:
-        """The value of Server-Timing, in milliseconds."""
-        return ", ".join(f"{name};dur={seconds * 1e3:.1f}" for name, seconds in self.items())
 
 
 class Telemetry:
@@ -169,87 +141,3 @@ class Telemetry:
         """The metrics in Prometheus's text format."""
         self.refresh()
         return generate_latest(self._shown)
-
-
-class Observe:
-    """The outermost ASGI middleware: request id, times, metrics, access log, and the last resort.
-
-    An exception that nothing foresaw becomes a generic 500 here, with its traceback in the log.
-    """
-
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
-        self.app = app
-        self.telemetry = telemetry
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        observed = _Observed(scope, send)
-        try:
-            await self.app(scope, receive, observed.send)
-        except Exception as error:
-            _log.exception("request failed", extra={"request_id": observed.request_id})
-            if observed.status:
-                raise
-            await problem_response(scope, error)(scope, receive, observed.send)
-        finally:
-            self._report(scope, observed)
-
-    def _report(self, scope: Scope, observed: "_Observed") -> None:
-        seconds = time.perf_counter() - observed.started
-        route = getattr(scope.get("route"), "path", "unmatched")
-        self.telemetry.requests.labels(route, str(observed.status)).inc()
-        self.telemetry.request_seconds.labels(route).observe(seconds)
-        if "code" in scope["state"]:
-            self.telemetry.problems.labels(scope["state"]["code"]).inc()
-        for stage, stage_seconds in observed.timings.items():
-            self.telemetry.stage_seconds.labels(stage).observe(stage_seconds)
-        _access_log.log(
-            logging.DEBUG if route in _PROBES else logging.INFO,
-            "%s %s %d",
-            scope["method"],
-            quote(scope["path"]),
-            observed.status,
-            extra=_access_fields(scope, observed, seconds),
-        )
-
-
-class _Observed:
-    """One request under observation; its id and timings are in the scope's state."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._send = send
-        self.started = time.perf_counter()
-        self.status = 0
-        self.timings = Timings()
-        self.request_id = _request_id(scope)
-        state = scope.setdefault("state", {})
-        state["timings"] = self.timings
-        state["request_id"] = self.request_id
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self.request_id
-            if self.timings:
-                headers["Server-Timing"] = self.timings.header()
-        await self._send(message)
-
-
-def _access_fields(scope: Scope, observed: _Observed, seconds: float) -> dict[str, object]:
-    stages = {f"{name}_ms": round(value * 1e3, 1) for name, value in observed.timings.items()}
-    error = {"code": scope["state"]["code"]} if "code" in scope["state"] else {}
-    return {
-        "request_id": observed.request_id,
-        **error,
-        "total_ms": round(seconds * 1e3, 1),
-        **stages,
-    }
-
-
-def _request_id(scope: Scope) -> str:
-    """The client's own id where it is harmless in a log, else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

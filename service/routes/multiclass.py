@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.http.forms import FormLayout, read_form
-from service.http.negotiation import accepted
+from service.http.negotiation import with_output
 from service.http.openapi import MULTICLASS_INPUT, MULTICLASS_RESPONSES
 from service.images.answer import Answer
 from service.images.codec import Part, decode_photograph
@@ -53,7 +53,7 @@ async def segment_multiclass(request: Request, runtime: Running) -> Response:
     """
     set_ids = list(dict.fromkeys(request.query_params.getlist(SUPPORT_SET)))
     form = await read_form(request, STORED if set_ids else SENT, _max_parts(runtime))
-    options = read_options(MulticlassOptions, form.options, accepted(request.headers))
+    options = read_options(MulticlassOptions, with_output(form.options, request.headers))
     sent = labelled_pairs(form, runtime.settings)
     query = form.files["query_image"][0]
     load = partial(load_classes, runtime, sent, set_ids)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from model.episode import Fusion
 from service.http.forms import Form, FormLayout, read_form
-from service.http.negotiation import accepted
+from service.http.negotiation import with_output
 from service.http.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
 from service.images.answer import Answer, answer, find_object
 from service.images.codec import Part, decode_photograph
@@ -58,7 +58,7 @@ async def segment(request: Request, runtime: Running) -> Response:
     With `support_set` the form holds no supports: all of the set's are used, averaged.
     """
     form = await _read_form(request, ONE_SHOT, runtime)
-    options = read_options(Options, form.options, accepted(request.headers))
+    options = read_options(Options, with_output(form.options, request.headers))
     return await _answer(request, runtime, form, options, "average")
 
 
@@ -76,7 +76,7 @@ async def segment_kshot(request: Request, runtime: Running) -> Response:
     With `support_set` the form holds no supports: all of the set's are used.
     """
     form = await _read_form(request, K_SHOT, runtime)
-    options = read_options(KShotOptions, form.options, accepted(request.headers))
+    options = read_options(KShotOptions, with_output(form.options, request.headers))
     return await _answer(request, runtime, form, options, options.fusion)
 
 

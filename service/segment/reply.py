@@ -13,10 +13,10 @@ from starlette.responses import Response
 from model.episode import Fusion
 from model.predictor import PreparedQuery
 from service.http.connection import while_connected
+from service.http.observe import Timings
 from service.images.answer import Answer
 from service.images.codec import Part, decode_photograph
 from service.inference.engine import Segmentation, Task
-from service.metrics.metrics import Timings
 from service.segment.runtime import Runtime, value_of
 from service.segment.shots import Shots, keep_shots
 

@@ -1,0 +1,120 @@
+"""What every request is seen by: its id, its times, the metrics and the access log."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.problems import problem_response
+from service.metrics.logs import ACCESS
+from service.metrics.metrics import Telemetry
+
+_PROBES = ("/healthz", "/readyz", "/metrics")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = logging.getLogger(__name__)
+_access_log = logging.getLogger(ACCESS)
+
+
+class Timings(dict[str, float]):
+    """Seconds of each stage that a request has been through, by its name in STAGES."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block; a block that raises is not counted."""
+        started = time.perf_counter()
+        yield
+        self[name] = time.perf_counter() - started
+
+    def header(self) -> str:
+        """The value of Server-Timing, in milliseconds."""
+        return ", ".join(f"{name};dur={seconds * 1e3:.1f}" for name, seconds in self.items())
+
+
+class Observe:
+    """The outermost ASGI middleware: request id, times, metrics, access log, and the last resort.
+
+    An exception that nothing foresaw becomes a generic 500 here, with its traceback in the log.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self.app = app
+        self.telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        observed = _Observed(scope, send)
+        try:
+            await self.app(scope, receive, observed.send)
+        except Exception as error:
+            _log.exception("request failed", extra={"request_id": observed.request_id})
+            if observed.status:
+                raise
+            await problem_response(scope, error)(scope, receive, observed.send)
+        finally:
+            self._report(scope, observed)
+
+    def _report(self, scope: Scope, observed: "_Observed") -> None:
+        seconds = time.perf_counter() - observed.started
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self.telemetry.requests.labels(route, str(observed.status)).inc()
+        self.telemetry.request_seconds.labels(route).observe(seconds)
+        if "code" in scope["state"]:
+            self.telemetry.problems.labels(scope["state"]["code"]).inc()
+        for stage, stage_seconds in observed.timings.items():
+            self.telemetry.stage_seconds.labels(stage).observe(stage_seconds)
+        _access_log.log(
+            logging.DEBUG if route in _PROBES else logging.INFO,
+            "%s %s %d",
+            scope["method"],
+            quote(scope["path"]),
+            observed.status,
+            extra=_access_fields(scope, observed, seconds),
+        )
+
+
+class _Observed:
+    """One request under observation; its id and timings are in the scope's state."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self.started = time.perf_counter()
+        self.status = 0
+        self.timings = Timings()
+        self.request_id = _request_id(scope)
+        state = scope.setdefault("state", {})
+        state["timings"] = self.timings
+        state["request_id"] = self.request_id
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self.request_id
+            if self.timings:
+                headers["Server-Timing"] = self.timings.header()
+        await self._send(message)
+
+
+def _access_fields(scope: Scope, observed: _Observed, seconds: float) -> dict[str, object]:
+    stages = {f"{name}_ms": round(value * 1e3, 1) for name, value in observed.timings.items()}
+    error = {"code": scope["state"]["code"]} if "code" in scope["state"] else {}
+    return {
+        "request_id": observed.request_id,
+        **error,
+        "total_ms": round(seconds * 1e3, 1),
+        **stages,
+    }
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id where it is harmless in a log, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
