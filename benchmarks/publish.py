@@ -10,7 +10,7 @@ from picture import draw
 from plan import ROOT, STANDARD
 from tables import BEGIN, END, insert, report
 
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
+DOCUMENT = ROOT / "docs" / "reference" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "pictures" / "benchmarks.png"
 
 

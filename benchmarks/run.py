@@ -1,6 +1,6 @@
 """Our service against its peers: one command, its results kept after every tier.
 
-``make bench`` runs it; docs/benchmarks.md says what it measures and how to read it.
+``make bench`` runs it; docs/benchmark-method.md says what it measures and how.
 """
 
 import argparse

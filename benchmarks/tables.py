@@ -1,4 +1,4 @@
-"""Results to Markdown: the generated part of docs/benchmarks.md."""
+"""Results to Markdown: the generated part of docs/reference/benchmarks.md."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence

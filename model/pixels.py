@@ -1,6 +1,6 @@
 """Pillow images of any mode to photographs and object masks: the mask rules.
 
-The rules are written for users in docs/api.md; the two change together.
+The rules are written for users in docs/reference/images.md; the two change together.
 """
 
 from typing import Any

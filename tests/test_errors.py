@@ -8,7 +8,9 @@ import pytest
 from service import errors
 from service.errors import ServiceError, catalogue
 
-API = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "reference" / "errors.md").read_text(
+    encoding="utf-8"
+)
 each_error = pytest.mark.parametrize("error", list(catalogue()), ids=lambda error: error.code)
 
 
@@ -30,9 +32,9 @@ def test_the_tree_in_the_docstring_shows_an_error(error: type[ServiceError]) -> 
 
 @each_error
 def test_the_documents_list_an_error_with_its_status(error: type[ServiceError]) -> None:
-    assert f"| `{error.code}` | {error.status} |" in API
+    assert f"| `{error.code}` | {error.status} |" in DOCUMENT
 
 
 def test_the_documents_list_no_error_that_does_not_exist() -> None:
-    listed = re.findall(r"^\| `(\w+)` \| \d{3} \|", API, re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \| \d{3} \|", DOCUMENT, re.MULTILINE)
     assert sorted(listed) == sorted(error.code for error in catalogue())

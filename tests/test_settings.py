@@ -12,7 +12,9 @@ from service.errors import SettingsError
 from service.flags import setting_flags
 from service.settings import Settings, flag_name, read_settings, variable_name
 
-DOCUMENT = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text(
+    encoding="utf-8"
+)
 each_field = pytest.mark.parametrize("field", Settings.model_fields)
 
 

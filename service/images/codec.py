@@ -1,6 +1,6 @@
 """Upload bytes to photographs and object masks: types, limits, EXIF orientation.
 
-What is accepted is written for users in docs/api.md; the two change together.
+What is accepted is written for users in docs/reference/images.md; the two change together.
 """
 
 import struct

@@ -16,7 +16,7 @@ export class ServiceProblem extends Error {
  * Segment one photograph.
  * @param {Source} source
  * @param {File} query
- * @param {Object<string, string|number>} options as in docs/api.md: output, threshold, ...
+ * @param {Object<string, string|number>} options as in docs/reference/options.md: output, threshold, ...
  * @param {AbortSignal=} signal
  * @returns {Promise<Response>}
  */

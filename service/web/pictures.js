@@ -23,7 +23,7 @@ export async function decodePhotograph(file, side) {
 }
 
 /**
- * What of a mask file is object, by the rules of docs/api.md as far as a browser can tell.
+ * What of a mask file is object, by the rules of docs/reference/images.md as far as a browser can tell.
  * @param {Blob} file
  * @returns {Promise<{width: number, height: number, object: Uint8Array}>} 1 on the object
  */
