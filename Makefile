@@ -6,7 +6,7 @@ BIN := .venv/bin
 SERVICE_VENV ?= .venv
 BENCH := .venv-bench/bin/python
 
-.PHONY: install serve test check lock bench bench-quick bench-gpu clean
+.PHONY: install serve test check release-check lock bench bench-quick bench-gpu clean
 
 install: .venv/installed
 
@@ -30,6 +30,11 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# What must hold before a release, in a clean clone; CONTRIBUTING.md says how one is made.
+# RELEASE_OPTIONS=--skip-tests leaves out the ten minutes of make check.
+release-check: install
+	$(BIN)/python release/checklist.py $(RELEASE_OPTIONS)
 
 # Pins every dependency, the extras included, for Linux and macOS alike.
 lock:

@@ -4,13 +4,14 @@
 #
 #   tests/end_to_end/container.sh
 #
-# It needs docker with Compose (2, or 1.29), curl and the virtual environment (make install), 15 GB of
-# disk, and publishes on loopback only. Where no engine runs, DOCKER_ENGINE names a script that brings
-# one up: `$DOCKER_ENGINE start` prints the line `export DOCKER_HOST=...`.
+# It needs docker with Compose (2, or 1.29), curl, the virtual environment (make install, or PYTHON
+# names an interpreter) and 15 GB of disk, and publishes on loopback only. Where no engine runs,
+# DOCKER_ENGINE names a script that brings one up: `$DOCKER_ENGINE start` prints the line
+# `export DOCKER_HOST=...`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-python=$PWD/.venv/bin/python
+python=${PYTHON:-$PWD/.venv/bin/python}
 service=127.0.0.1:18000 prometheus=127.0.0.1:19090
 examples=$PWD/examples
 # The build uses the host's network: pip needs the index, and a bridge does not always reach it.
