@@ -16,6 +16,9 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── MalformedBodyError        400  malformed_body
 │   ├── NotAcceptableError        406  not_acceptable
 │   ├── UnsupportedMediaTypeError 415  unsupported_media_type
+│   ├── MalformedRequestError     400  malformed_request
+│   ├── HeadTooLargeError         431  head_too_large
+│   ├── HeadTooSlowError          408  head_too_slow
 │   ├── PayloadTooLargeError      413  payload_too_large
 │   └── UploadTooSlowError        408  upload_too_slow
 ├── ImageError                    422  the content of one part
@@ -24,6 +27,9 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── EmptyMaskError                 empty_mask
 │   ├── MaskSizeMismatchError          mask_size_mismatch
 │   └── TooManyPixelsError        413  too_many_pixels
+├── OriginError                   403  where the request comes from
+│   ├── ForeignHostError          421  foreign_host
+│   └── CrossSiteError                 cross_site
 ├── NotFoundError                 404  not_found
 │   ├── SupportSetNotFoundError        support_set_not_found
 │   ├── PairNotFoundError              pair_not_found
@@ -36,10 +42,13 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── NotReadyError                  not_ready
 │   ├── ShuttingDownError              shutting_down
 │   ├── OutOfMemoryError               out_of_memory
+│   ├── TooManyConnectionsError        too_many_connections
+│   ├── BodiesFullError                bodies_full
 │   └── StorageBusyError               storage_busy
 ├── StorageFullError              507  storage_full
 ├── DeadlineExceededError         504  deadline_exceeded
 ├── ClientGoneError               499  client_gone
+│   └── ReplyUnreadError               reply_unread
 └── InternalError                 500  internal_error
 
 SettingsError is no reply: it is a ModelError, one sentence and exit code 1 at start-up.
@@ -160,6 +169,30 @@ class MalformedBodyError(RequestError):
     title = "The body is not a readable form"
 
 
+class MalformedRequestError(RequestError):
+    """Bytes that are no HTTP/1.1 request, or one whose body breaks its own framing."""
+
+    status = 400
+    code = "malformed_request"
+    title = "The request is not readable HTTP"
+
+
+class HeadTooLargeError(RequestError):
+    """A request line, headers or trailers beyond any sensible length."""
+
+    status = 431
+    code = "head_too_large"
+    title = "The request's headers are too large"
+
+
+class HeadTooSlowError(RequestError):
+    """A connection on which no whole request head arrives."""
+
+    status = 408
+    code = "head_too_slow"
+    title = "The request's headers are too slow"
+
+
 class NotAcceptableError(RequestError):
     """An Accept header that names no type in which the endpoint can answer."""
 
@@ -232,6 +265,27 @@ class TooManyPixelsError(ImageError):
     status = 413
     code = "too_many_pixels"
     title = "An image has too many pixels"
+
+
+class OriginError(ServiceError):
+    """Where the request comes from."""
+
+    status = 403
+
+
+class ForeignHostError(OriginError):
+    """A Host header with a name that the service does not have: DNS rebinding, or a new name."""
+
+    status = 421
+    code = "foreign_host"
+    title = "The service has another name"
+
+
+class CrossSiteError(OriginError):
+    """A web page of another origin that would write or compute here."""
+
+    code = "cross_site"
+    title = "A page of another site may not do this"
 
 
 class NotFoundError(ServiceError):
@@ -319,6 +373,20 @@ class OutOfMemoryError(UnavailableError):
     title = "There is no memory for the request"
 
 
+class TooManyConnectionsError(UnavailableError):
+    """All connections, or one address's share of them, are open."""
+
+    code = "too_many_connections"
+    title = "There are too many connections"
+
+
+class BodiesFullError(UnavailableError):
+    """The bodies of all requests together have taken the memory or disk that they may take."""
+
+    code = "bodies_full"
+    title = "There is no room for the request's body now"
+
+
 class StorageBusyError(UnavailableError):
     """The database of stored supports is locked by another program, or away."""
 
@@ -348,6 +416,13 @@ class ClientGoneError(ServiceError):
     status = 499
     code = "client_gone"
     title = "The client has gone"
+
+
+class ReplyUnreadError(ClientGoneError):
+    """A client that reads nothing of its reply; it is cut off."""
+
+    code = "reply_unread"
+    title = "The client does not read its reply"
 
 
 class InternalError(ServiceError):

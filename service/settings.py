@@ -114,6 +114,35 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Bytes of one body of /segment/batch, which is kept on disk."),
     ] = 1024 * 1024 * 1024
+    max_bodies_bytes: Annotated[
+        int,
+        Field(ge=1, description="Bytes of memory that the bodies of all requests together take."),
+    ] = 512 * 1024 * 1024
+    max_spool_bytes: Annotated[
+        int,
+        Field(ge=1, description="Bytes of disk that the bodies of all batches together take."),
+    ] = 4 * 1024 * 1024 * 1024
+    max_connections: Annotated[
+        int,
+        Field(
+            ge=2,
+            description="Connections that may be open; one address may hold half of them.",
+        ),
+    ] = 1000
+    allowed_hosts: Annotated[
+        str,
+        Field(
+            description="Names, parted by commas, that the service is asked by beside local ones; "
+            "* takes all. Unset, all are taken unless it listens on this machine alone."
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        str,
+        Field(
+            description="Origins of web pages, parted by commas, that may call the service, such "
+            "as http://localhost:3000; * is all."
+        ),
+    ] = ""
     max_queue: Annotated[
         int,
         Field(ge=1, description="Requests that may wait for the network; more are refused (429)."),

@@ -1,5 +1,6 @@
 """Errors to replies: the one place where an exception becomes problem JSON (RFC 9457)."""
 
+import uuid
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -45,11 +46,11 @@ def problem_response(scope: Scope, error: Exception) -> Response:
     known = as_service_error(error)
     scope["state"]["code"] = known.code
     problem = Problem(
-        type=f"/docs/errors#{known.code}",
+        type=f"{scope.get('root_path', '')}/docs/errors#{known.code}",
         title=known.title,
         status=known.status,
         detail=str(known),
-        instance=quote(scope["path"]),
+        instance=quote(scope.get("root_path", "") + scope["path"]),
         code=known.code,
         field=known.field,
         request_id=scope["state"]["request_id"],
@@ -60,6 +61,11 @@ def problem_response(scope: Scope, error: Exception) -> Response:
         headers=known.headers,
         media_type=MEDIA_TYPE,
     )
+
+
+def problem_outside(error: ServiceError) -> Response:
+    """The reply to bytes that are no whole request, and so have no path and no id of their own."""
+    return problem_response({"path": "", "state": {"request_id": uuid.uuid4().hex}}, error)
 
 
 async def _handle(request: Request, error: Exception) -> Response:
@@ -96,7 +102,8 @@ def _from_http(error: HTTPException) -> ServiceError:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFoundError("there is nothing at this path; /docs lists the paths")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = headers.get("allow", headers.get("Allow", "another method"))
+        allowed = headers.pop("Allow", "another method").replace("GET", "GET, HEAD")
+        headers["Allow"] = allowed
         return MethodNotAllowedError(f"this path answers {allowed}; see /docs", headers=headers)
     known = InvalidRequestError(str(error.detail), headers=headers)
     known.status = error.status_code

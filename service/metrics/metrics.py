@@ -132,6 +132,11 @@ class Telemetry:
             self.refresh()
             await asyncio.sleep(_REFRESH_SECONDS)
 
+    def count_refused(self, status: int, code: str) -> None:
+        """A connection that was refused, or cut off, outside of any route."""
+        self.requests.labels("unmatched", str(status)).inc()
+        self.problems.labels(code).inc()
+
     def count_supports(self, computed: int, kept: int) -> None:
         """Those of one request."""
         self.supports.labels("computed").inc(computed)

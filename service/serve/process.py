@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import math
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from service.http.protocol import BoundedProtocol, Connections
 from service.serve.listener import has_unread_bytes, turn_newcomers_away
 from service.settings import Settings
 
@@ -28,6 +31,8 @@ SETTLE_SECONDS = 0.25
 # For the event loop to read what has arrived, which makes it a request under way.
 _READ_SECONDS = 0.05
 _CLOSE = (b"connection", b"close")
+# Open files beside connections: the network, the database, uploads of batches, decoders.
+_SPARE_FILES = 128
 
 
 def run(
@@ -52,7 +57,7 @@ def run(
     app = create_app(settings, engine, Library.open(settings.database_url))
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=partial(BoundedProtocol, connections=_connections(settings, app)),  # type: ignore[arg-type]
         access_log=False,
         log_config=None,
         backlog=_BACKLOG,
@@ -68,6 +73,16 @@ def run(
     server.run(sockets=[listener])
     if server.failed:
         sys.exit(1)
+
+
+def _connections(settings: Settings, app: "FastAPI") -> Connections:
+    """As many as the settings and the process's limit of open files allow."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Connections(
+        min(settings.max_connections, max(2, files - _SPARE_FILES)),
+        settings.request_timeout_ms / 1e3,
+        app.state.telemetry.count_refused,
+    )
 
 
 def grace_seconds(settings: Settings) -> int:
