@@ -7,12 +7,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from service.http import problems
+from service.http.budget import Budget
 from service.http.deadline import Deadlines
 from service.http.guard import Guard
+from service.http.head import HeadAsGet
 from service.http.observe import Observe
 from service.http.openapi import describe
+from service.http.origins import EXPOSED_HEADERS, Origins, allowed_hosts, split_names
 from service.inference.containment import InHalves
 from service.inference.engine import Engine, Segmentation, Task
 from service.inference.queue import Scheduler
@@ -48,6 +52,7 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=partial(_lifespan, settings, engine, library),
     )
     app.state.telemetry = telemetry
@@ -60,18 +65,31 @@ def create_app(
     app.include_router(operations.router)
     app.include_router(page.router)
     problems.install(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(
         Deadlines,
         timeout_ms=settings.request_timeout_ms,
         prefix=segment.PATH,
         per_item={batch.PATH},
     )
+    origins = split_names(settings.cors_origins)
+    app.add_middleware(Origins, allowed_hosts=allowed_hosts(settings), allowed_origins=origins)
     app.add_middleware(
         Guard,
         max_upload_bytes=settings.max_upload_bytes,
         max_bytes_of={batch.PATH: settings.max_batch_bytes},
         patience_ms=settings.request_timeout_ms,
+        memory=Budget(settings.max_bodies_bytes, "memory"),
+        disk=Budget(settings.max_spool_bytes, "disk"),
     )
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
     app.add_middleware(Observe, telemetry=telemetry)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     return app

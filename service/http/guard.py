@@ -7,7 +7,8 @@ from contextlib import suppress
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import PayloadTooLargeError, UploadTooSlowError
+from service.errors import PayloadTooLargeError, UnsupportedMediaTypeError, UploadTooSlowError
+from service.http.budget import Budget
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -26,8 +27,10 @@ SLOWEST_BYTES_A_SECOND = 32 * 1024
 class Guard:
     """ASGI middleware: at most ``max_upload_bytes`` of body, and security headers on replies.
 
-    ``max_bytes_of`` has the paths with a limit of their own. A body may pause for ``patience_ms``,
-    and take that long and a second more for each SLOWEST_BYTES_A_SECOND that it has brought.
+    ``max_bytes_of`` has the paths with a limit of their own, whose bodies are kept on disk. All
+    bodies in ``memory`` and all on ``disk`` stay within these budgets together. A body may pause
+    for ``patience_ms``, and take that long and a second more for each SLOWEST_BYTES_A_SECOND that
+    it has brought.
     """
 
     def __init__(
@@ -36,8 +39,11 @@ class Guard:
         max_upload_bytes: int,
         max_bytes_of: Mapping[str, int],
         patience_ms: int,
+        memory: Budget,
+        disk: Budget,
     ) -> None:
         self.app = app
+        self.memory, self.disk = memory, disk
         self.max_upload_bytes = max_upload_bytes
         self.max_bytes_of = max_bytes_of
         self.patience_seconds = patience_ms / 1e3
@@ -46,9 +52,13 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        budget = self.disk if scope["path"] in self.max_bytes_of else self.memory
         max_bytes = self.max_bytes_of.get(scope["path"], self.max_upload_bytes)
-        exchange = _Exchange(scope, receive, send, max_bytes, self.patience_seconds)
-        await self.app(scope, exchange.receive, exchange.send)
+        exchange = _Exchange(scope, receive, send, max_bytes, budget, self.patience_seconds)
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        finally:
+            exchange.let_go()
 
 
 class _Exchange:
@@ -64,28 +74,39 @@ class _Exchange:
         receive: Receive,
         send: Send,
         max_bytes: int,
+        budget: Budget,
         patience_seconds: float,
     ) -> None:
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
+        self._budget = budget
         self._patience_seconds = patience_seconds
         self._started = asyncio.get_running_loop().time()
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         self._declared_bytes = int(declared) if declared.isdecimal() else 0
-        self._received_bytes = 0
+        self._encoding = headers.get("content-encoding", "identity")
+        self._received_bytes = self._held_bytes = 0
         self._unread = self._declared_bytes > 0 or "transfer-encoding" in headers
 
     async def receive(self) -> Message:
-        if self._declared_bytes > self._max_bytes:
-            raise self._too_large()
+        if self._unread:
+            self._check_rest()
         message = await self._receive_in_time()
         self._unread = message.get("more_body", False)
-        self._received_bytes += len(message.get("body", b""))
+        count = len(message.get("body", b""))
+        self._received_bytes += count
         if self._received_bytes > self._max_bytes:
             raise self._too_large()
+        self._budget.take(count)
+        self._held_bytes += count
         return message
+
+    def let_go(self) -> None:
+        """The request is done with."""
+        self._budget.give_back(self._held_bytes)
+        self._held_bytes = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -99,6 +120,16 @@ class _Exchange:
             await self._linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
+
+    def _check_rest(self) -> None:
+        """Raise what makes it needless to read on."""
+        if self._encoding.lower() != "identity":
+            raise UnsupportedMediaTypeError(
+                f"Content-Encoding {self._encoding[:40]} is not taken; send the body plain"
+            )
+        if self._declared_bytes > self._max_bytes:
+            raise self._too_large()
+        self._budget.check(max(0, self._declared_bytes - self._received_bytes))
 
     async def _receive_in_time(self) -> Message:
         """After the body, what is received is the disconnect, which takes as long as it takes."""

@@ -51,7 +51,7 @@ async def create_set(request: Request, response: Response, runtime: Running) -> 
     name, label = _required_name(form), _text(form, "label")
     pairs = await _decode(runtime, form)
     created = await asyncio.to_thread(runtime.library.create, name, label, pairs)
-    response.headers["Location"] = f"/supports/{created.id}"
+    response.headers["Location"] = f"{request.scope['root_path']}/supports/{created.id}"
     return created
 
 

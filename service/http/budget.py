@@ -1,0 +1,34 @@
+"""How many bytes the bodies of all requests together may hold: one budget, asked before reading."""
+
+from service.errors import BodiesFullError
+
+_RETRY_AFTER_SECONDS = "1"
+
+
+class Budget:
+    """At most ``most`` bytes are held at once. For the event loop alone."""
+
+    def __init__(self, most: int, place: str) -> None:
+        self.most, self.held = most, 0
+        self._place = place
+
+    def check(self, expected: int) -> None:
+        """Raise BodiesFullError where so many more bytes would not fit; nothing is held for it.
+
+        A body that has not come yet holds nothing, so that a slow client keeps nobody else out.
+        """
+        if self.held + expected > self.most:
+            raise BodiesFullError(
+                f"the bodies of other requests fill the {self._place} that this service may take; "
+                "try again in a moment, or send smaller images",
+                headers={"Retry-After": _RETRY_AFTER_SECONDS},
+            )
+
+    def take(self, count: int) -> None:
+        """Hold bytes that have come; BodiesFullError where they do not fit."""
+        self.check(count)
+        self.held += count
+
+    def give_back(self, count: int) -> None:
+        """Let go of them."""
+        self.held -= count
