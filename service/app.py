@@ -20,7 +20,7 @@ from service.http.origins import EXPOSED_HEADERS, Origins, allowed_hosts, split_
 from service.inference.containment import InHalves
 from service.inference.engine import Engine, Segmentation, Task
 from service.inference.queue import Scheduler
-from service.library.sets import Library
+from service.library.sets import Library, Limits
 from service.metrics.metrics import Telemetry
 from service.release import installed_version
 from service.routes import batch, multiclass, operations, page, segment, supports
@@ -95,6 +95,12 @@ def create_app(
     return app
 
 
+def open_library(settings: Settings) -> Library:
+    """The stored supports; SettingsError where their database cannot be opened."""
+    limits = Limits(settings.max_sets, settings.max_stored_bytes)
+    return Library.open(settings.database_url, limits)
+
+
 @asynccontextmanager
 async def _lifespan(
     settings: Settings, engine: Engine | None, library: Library | None, app: FastAPI
@@ -102,7 +108,7 @@ async def _lifespan(
     if engine is None:
         engine = await asyncio.to_thread(Engine.load, settings)
     if library is None:
-        library = await asyncio.to_thread(Library.open, settings.database_url)
+        library = await asyncio.to_thread(open_library, settings)
     scheduler = _schedule(settings, engine, app)
     with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
         try:

@@ -44,7 +44,8 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── OutOfMemoryError               out_of_memory
 │   ├── TooManyConnectionsError        too_many_connections
 │   ├── BodiesFullError                bodies_full
-│   └── StorageBusyError               storage_busy
+│   ├── StorageBusyError               storage_busy
+│   └── StorageDamagedError            storage_damaged
 ├── StorageFullError              507  storage_full
 ├── DeadlineExceededError         504  deadline_exceeded
 ├── ClientGoneError               499  client_gone
@@ -392,6 +393,13 @@ class StorageBusyError(UnavailableError):
 
     code = "storage_busy"
     title = "The storage is busy"
+
+
+class StorageDamagedError(UnavailableError):
+    """Pages of the database's file that hold nonsense."""
+
+    code = "storage_damaged"
+    title = "Stored supports are damaged"
 
 
 class StorageFullError(ServiceError):

@@ -174,6 +174,10 @@ class Settings(BaseSettings):
         str,
         Field(description="Where supports are stored: sqlite:///FILE, or postgresql+psycopg://..."),
     ] = "sqlite:///sgone.sqlite3"
+    max_sets: Annotated[int, Field(ge=1, description="Sets of supports that may be stored.")] = 1000
+    max_stored_bytes: Annotated[
+        int, Field(ge=1, description="Bytes of files that all stored sets together may hold.")
+    ] = 4 * 1024 * 1024 * 1024
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
     ] = "info"

@@ -26,13 +26,14 @@ from service.errors import (
     PairNotFoundError,
     SettingsError,
     StorageBusyError,
+    StorageDamagedError,
     StorageFullError,
     SupportSetNotFoundError,
     TooManyShotsError,
 )
-from service.library.database import SCHEMA_VERSION
+from service.library.database import SCHEMA_VERSION, Database
 from service.library.migrate import migration_config
-from service.library.sets import EncodingKey, Library, NewPair
+from service.library.sets import EncodingKey, Library, Limits, NewPair
 from service.library.tables import Table
 
 KEY = EncodingKey("a" * 64, "float32", 321)
@@ -410,6 +411,64 @@ def test_a_full_disk_is_told_and_taken_up_again(tmp_path: Path) -> None:
         library.close()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.usefixtures("quick")
+def test_sets_can_be_deleted_from_a_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        library = Library.open(sqlite_url(disk))
+        kept = [library.create(f"set {n}", None, [pair(n, 300_000)] * 2) for n in range(3)]
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        with pytest.raises(StorageFullError):
+            library.create("large", None, [pair(size=2_000_000)])
+        library.delete_pair(kept[0].id, kept[0].pairs[0].id)
+        library.delete(kept[1].id)
+        library.delete(kept[2].id)
+        assert names(library) == ["set 0"]
+        assert library.create("new", None, [pair(size=200_000)]).shots == 1
+        library.close()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_sets_and_bytes_are_bounded_and_deleting_makes_room(url: str) -> None:
+    library = Library.open(url, Limits(sets=2, content_bytes=10_000))
+    first = library.create("first", None, [pair()])
+    with pytest.raises(StorageFullError, match="delete some"):
+        library.create("large", None, [pair(size=6000)])
+    with pytest.raises(StorageFullError, match="delete some"):
+        library.add_pairs(first.id, [pair(size=6000)], 10)
+    library.create("second", None, [pair()])
+    with pytest.raises(StorageFullError, match="at most 2 sets"):
+        library.create("third", None, [pair()])
+    assert names(library) == ["second", "first"]
+    assert library.read(first.id) == first
+    library.delete(first.id)
+    library.create("third", None, [pair()])
+    library.close()
+
+
+def test_damaged_pages_are_told_as_such(tmp_path: Path) -> None:
+    library = Library.open(sqlite_url(tmp_path))
+    created = library.create("Mugs", None, [pair(size=100_000)])
+    library.close()
+    file = tmp_path / "sgone.sqlite3"
+    content = bytearray(file.read_bytes())
+    content[8192:] = b"\xa5" * (len(content) - 8192)
+    file.write_bytes(content)
+    library = Library(Database(create_engine(sqlite_url(tmp_path))))
+    with pytest.raises(StorageDamagedError, match="damaged"):
+        library.image(created.id, created.pairs[0].id)
+    with pytest.raises(StorageDamagedError):
+        library.create("more", None, [pair()])
+    library.close()
 
 
 @pytest.mark.usefixtures("quick")

@@ -3,15 +3,21 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from service.errors import SettingsError, StorageBusyError, StorageFullError
+from service.errors import SettingsError, StorageBusyError, StorageDamagedError, StorageFullError
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +29,7 @@ SCHEMA_VERSION = "0001"
 # Any number that no other program takes: processes that start at once migrate one after the other.
 _MIGRATION_LOCK = 0x560_0E
 _POSTGRES_DISK_FULL = "53100"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # FULL: what was acknowledged is on the disk even if the power fails, not only after a kill.
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 _POSTGRES_OPTIONS = {
@@ -35,8 +42,9 @@ _POSTGRES_OPTIONS = {
 class Database:
     """A pool of connections for any thread. Each block is one transaction.
 
-    Both kinds of block raise StorageBusyError where the database is locked or away, and
-    StorageFullError where its disk is full; nothing of the block is kept then.
+    Both kinds of block raise StorageBusyError where the database is locked or away,
+    StorageFullError where its disk is full, and StorageDamagedError where it cannot be read;
+    nothing of the block is kept then.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -71,6 +79,13 @@ class Database:
         """A transaction that is committed at the end; in SQLite one at a time."""
         with _storage_errors(), Session(self._writer) as session, session.begin():
             yield session
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Move SQLite's log into its file: on a full disk the log's room serves what deletes."""
+        if self._engine.dialect.name == "sqlite":
+            with suppress(SQLAlchemyError), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _migrate(self) -> None:
         """Where there is something to do; Alembic takes longer to import than to find that out."""
@@ -138,6 +153,14 @@ def _storage_errors() -> Iterator[None]:
         raise StorageBusyError(
             f"stored supports are locked or away; try again in {RETRY_AFTER_SECONDS} s",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from error
+
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) not in _DAMAGED:
+            raise
+        _log.error("stored supports: %s", _reason(error))
+        raise StorageDamagedError(
+            "the file of stored supports is damaged; the operator has to restore it from a copy"
         ) from error
 
 

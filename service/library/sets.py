@@ -1,6 +1,7 @@
 """Sets of supports that clients store by name, use and delete; for any thread, in any process."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from service.errors import (
     LastPairError,
     NameTakenError,
     PairNotFoundError,
+    StorageFullError,
     SupportSetNotFoundError,
     TooManyShotsError,
 )
@@ -50,19 +52,30 @@ class StoredShot(NamedTuple):
     mask: bytes | None
 
 
+class Limits(NamedTuple):
+    """How much may be stored: sets, and bytes of their files."""
+
+    sets: int
+    content_bytes: int
+
+
+NO_LIMITS = Limits(sys.maxsize, sys.maxsize)
+
+
 class Library:
     """Every method is one transaction; each raises StorageBusyError and StorageFullError too.
 
     A set or pair that does not exist is SupportSetNotFoundError or PairNotFoundError.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._limits = limits
 
     @classmethod
-    def open(cls, url: str) -> "Library":
+    def open(cls, url: str, limits: Limits = NO_LIMITS) -> "Library":
         """The library in the database at ``url``; SettingsError where that cannot be opened."""
-        return cls(Database.open(url))
+        return cls(Database.open(url), limits)
 
     def close(self) -> None:
         """Close the database."""
@@ -74,6 +87,7 @@ class Library:
         with self._database.writing() as session:
             session.add(row)
             _flush_name(session, name)
+            self._check_room(session)
             return SupportSet.model_validate(row)
 
     def page(self, limit: int, offset: int) -> SupportSets:
@@ -101,6 +115,7 @@ class Library:
                 )
             row.pairs.extend(_rows(pairs, row.pairs[-1].position + 1))
             session.flush()
+            self._check_room(session)
             return SupportSet.model_validate(row)
 
     def delete(self, set_id: str) -> None:
@@ -161,6 +176,17 @@ class Library:
             for pair_id in session.scalars(wanted.with_for_update()).all():
                 content = encodings[pair_id]
                 session.merge(EncodingRow(pair_id=pair_id, content=content, **key._asdict()))
+
+    def _check_room(self, session: Session) -> None:
+        """Raise StorageFullError where what is flushed is more than may be stored."""
+        sets = session.scalar(select(func.count()).select_from(SetRow)) or 0
+        files = func.length(PairRow.image) + func.length(PairRow.mask)
+        content_bytes = session.scalar(select(func.sum(files))) or 0
+        if sets > self._limits.sets or content_bytes > self._limits.content_bytes:
+            raise StorageFullError(
+                f"the service keeps at most {self._limits.sets} sets and "
+                f"{self._limits.content_bytes} bytes of files; delete some first"
+            )
 
 
 def _rows(pairs: Sequence[NewPair], position: int) -> list[PairRow]:

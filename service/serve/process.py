@@ -49,12 +49,11 @@ def run(
     Raises what Engine.load and Library.open raise: before anything listens.
     """
     _log.debug("loading %s", settings.checkpoint)
-    from service.app import create_app  # takes a second
+    from service.app import create_app, open_library  # takes a second
     from service.inference.engine import Engine
-    from service.library.sets import Library
 
     engine = Engine.load(settings)
-    app = create_app(settings, engine, Library.open(settings.database_url))
+    app = create_app(settings, engine, open_library(settings))
     config = uvicorn.Config(
         app,
         http=partial(BoundedProtocol, connections=_connections(settings, app)),  # type: ignore[arg-type]
