@@ -72,7 +72,7 @@ def create_app(
         prefix=segment.PATH,
         per_item={batch.PATH},
     )
-    origins = split_names(settings.cors_origins)
+    origins = split_names(settings.cors_origins or "")
     app.add_middleware(Origins, allowed_hosts=allowed_hosts(settings), allowed_origins=origins)
     app.add_middleware(
         Guard,

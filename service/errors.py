@@ -183,7 +183,7 @@ class HeadTooLargeError(RequestError):
 
     status = 431
     code = "head_too_large"
-    title = "The request's headers are too large"
+    title = "The headers are too large"
 
 
 class HeadTooSlowError(RequestError):
@@ -191,7 +191,7 @@ class HeadTooSlowError(RequestError):
 
     status = 408
     code = "head_too_slow"
-    title = "The request's headers are too slow"
+    title = "The headers are too slow"
 
 
 class NotAcceptableError(RequestError):
@@ -385,7 +385,7 @@ class BodiesFullError(UnavailableError):
     """The bodies of all requests together have taken the memory or disk that they may take."""
 
     code = "bodies_full"
-    title = "There is no room for the request's body now"
+    title = "There is no room for the body now"
 
 
 class StorageBusyError(UnavailableError):

@@ -130,19 +130,19 @@ class Settings(BaseSettings):
         ),
     ] = 1000
     allowed_hosts: Annotated[
-        str,
+        str | None,
         Field(
             description="Names, parted by commas, that the service is asked by beside local ones; "
             "* takes all. Unset, all are taken unless it listens on this machine alone."
         ),
-    ] = ""
+    ] = None
     cors_origins: Annotated[
-        str,
+        str | None,
         Field(
             description="Origins of web pages, parted by commas, that may call the service, such "
             "as http://localhost:3000; * is all."
         ),
-    ] = ""
+    ] = None
     max_queue: Annotated[
         int,
         Field(ge=1, description="Requests that may wait for the network; more are refused (429)."),

@@ -18,7 +18,7 @@ def open_client(settings: Settings, engine):
         yield client
 
 
-def listening_on(settings: Settings, engine, host: str, allowed: str = "") -> TestClient:
+def listening_on(settings: Settings, engine, host: str, allowed: str | None = None) -> TestClient:
     changed = settings.model_copy(update={"host": host, "allowed_hosts": allowed})
     return TestClient(create_app(changed, engine), raise_server_exceptions=False)
 
