@@ -4,7 +4,7 @@ import sys
 
 from handler import engine_class
 from service.cli import main
-from service.inference.thread import engine
+from service.inference import engine
 
 if __name__ == "__main__":
     # `serve` looks the class up when it runs, and so serves whichever stands here.
