@@ -34,8 +34,6 @@ BATCHES = (1, 8, 32)
 COMPILED = (321, 321)
 """The one size that torch.compile is tried at: it takes up to a minute a batch."""
 SHOTS = 5
-TOGETHER = 8
-"""Requests of one batch."""
 PEAK_SIDE = 8192
 """Of the square matrices whose product is the peak that shares are of."""
 
@@ -100,12 +98,11 @@ def executor_of(
 def requests(eager: TorchExecutor, graphs: TorchExecutor) -> dict[str, dict[str, Way]]:
     """What a request costs behind the decoding and before the rendering."""
     executors = {"eager": eager, "graph": graphs}
+    kept = encode(eager, PreparedSupport(*draw(COMPILED)), 1)
     cases: dict[str, Callable[[TorchExecutor], object]] = {
         "1 shot": partial(segment, shots=1),
-        "1 shot, kept": partial(compare, shots=encoded(eager, 1)),
+        "1 shot, kept": partial(compare, shots=kept),
         f"{SHOTS} shots": partial(segment, shots=SHOTS),
-        f"{TOGETHER} requests of 1 shot": partial(segment, shots=1, count=TOGETHER),
-        f"{TOGETHER} requests, kept": partial(compare, shots=encoded(eager, 1), count=TOGETHER),
     }
     return {
         case: {name: partial(run, executor) for name, executor in executors.items()}
@@ -113,28 +110,24 @@ def requests(eager: TorchExecutor, graphs: TorchExecutor) -> dict[str, dict[str,
     }
 
 
-def segment(executor: TorchExecutor, shots: int, count: int = 1) -> None:
-    """Requests with fresh supports, as the engine runs a batch of them."""
+def segment(executor: TorchExecutor, shots: int) -> None:
+    """A request with fresh supports, as the engine runs it."""
     image, mask = draw(COMPILED)
-    features = executor.read([image] * count * (shots + 1), once=True)
-    for number in range(count):
-        shown, query = features[number * shots :][:shots], features[count * shots + number]
-        kept = stack_shots(executor.encode(PreparedSupport(image, mask), one) for one in shown)
-        executor.compare(query, COMPILED, kept, "average")
+    kept = encode(executor, PreparedSupport(image, mask), shots)
+    executor.compare(executor.read(image, once=True), COMPILED, kept, "average")
 
 
-def compare(executor: TorchExecutor, shots: EncodedShots, count: int = 1) -> None:
-    """Requests whose supports are at hand."""
+def compare(executor: TorchExecutor, shots: EncodedShots) -> None:
+    """A request whose supports are at hand."""
     image, _ = draw(COMPILED)
-    for features in executor.read([image] * count, once=True):
-        executor.compare(features, COMPILED, shots, "average")
+    executor.compare(executor.read(image, once=True), COMPILED, shots, "average")
 
 
-def encoded(executor: TorchExecutor, shots: int) -> EncodedShots:
-    """Supports at hand."""
-    image, mask = draw(COMPILED)
-    features = executor.read([image] * shots)
-    return stack_shots(executor.encode(PreparedSupport(image, mask), one) for one in features)
+def encode(executor: TorchExecutor, support: PreparedSupport, shots: int) -> EncodedShots:
+    """The same support, read and encoded ``shots`` times."""
+    return stack_shots(
+        executor.encode(support, executor.read(support.image, once=True)) for _ in range(shots)
+    )
 
 
 def recording_ms(

@@ -25,12 +25,12 @@ class FixedEngine(Engine):
 
     _result: Segmentation | None = None
 
-    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation]:
+    def run(self, task: Task) -> Segmentation:
         """What the first task of the warm-up was answered with, for everyone."""
         if self._result is None:
-            (self._result,) = super().run_batch(tasks[:1])
-        result = dataclasses.replace(self._result, encode_ms=0.0, segment_ms=0.0)
-        return [dataclasses.replace(result, size=task.query.size) for task in tasks]
+            self._result = super().run(task)
+        size = task.query.size
+        return dataclasses.replace(self._result, size=size, encode_ms=0.0, segment_ms=0.0)
 
 
 class Handler:
@@ -72,8 +72,7 @@ class Handler:
 
     def _run(self, task: Task) -> Segmentation:
         with self._turn:
-            (result,) = self.engine.run_batch([task])
-        return result
+            return self.engine.run(task)
 
 
 def load_handler() -> Handler:

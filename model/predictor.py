@@ -49,14 +49,16 @@ class Segmenter:
 
     def encode_support(self, supports: Sequence[PreparedSupport]) -> EncodedShots:
         """K shots, each of its own size -> arrays (1, K, ...)."""
-        features = self.executor.read([support.image for support in supports], once=True)
-        return stack_shots(map(self.executor.encode, supports, features))
+        return stack_shots(
+            self.executor.encode(support, self.executor.read(support.image, once=True))
+            for support in supports
+        )
 
     def segment(
         self, query: PreparedQuery, shots: EncodedShots, fusion: Fusion = "average"
     ) -> Logits:
         """A query and K encoded shots -> (2, h, w) logits."""
-        (features,) = self.executor.read([query.image], once=True)
+        features = self.executor.read(query.image, once=True)
         return self.executor.compare(features, query.network_size, shots, fusion)
 
     def restore(self, logits: Logits, size: tuple[int, int]) -> NDArray[np.float32]:

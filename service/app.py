@@ -17,8 +17,8 @@ from service.http.head import HeadAsGet
 from service.http.observe import Observe
 from service.http.openapi import describe
 from service.http.origins import EXPOSED_HEADERS, Origins, allowed_hosts, split_names
-from service.inference.containment import InHalves
 from service.inference.engine import Engine, Segmentation, Task
+from service.inference.memory import telling_of_memory
 from service.inference.queue import Scheduler
 from service.library.sets import Library, Limits
 from service.metrics.metrics import Telemetry
@@ -126,10 +126,8 @@ async def _lifespan(
 def _schedule(settings: Settings, engine: Engine, app: FastAPI) -> Scheduler[Task, Segmentation]:
     """``app.state.on_end`` is called, on another thread, where inference has ended for good."""
     return Scheduler(
-        InHalves(engine.run_batch),
+        telling_of_memory(engine.run),
         settings.max_queue,
-        settings.max_batch,
-        settings.batch_window_ms / 1e3,
         on_crash=app.state.telemetry.inference_crashes.inc,
         on_end=lambda: app.state.on_end(),
     )

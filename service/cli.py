@@ -268,7 +268,7 @@ def prepare(**flags: str | None) -> None:
 
     engine = Engine.load(read_settings(**flags))
     for task in engine.warm_up_tasks(thorough=True):
-        engine.run_batch([task])
+        engine.run(task)
     click.echo(f"{engine.checkpoint.path.name} is ready for {engine.executor.name}")
 
 

@@ -54,7 +54,8 @@ def _flag(name: str, field: Any) -> click.Option:
     from service.settings import flag_name, variable_name
 
     help_text = f"{field.description}  [{variable_name(name)}; default: {_shown(field.default)}]"
-    return click.Option([flag_name(name), name], metavar="VALUE", help=help_text)
+    hidden = bool(field.deprecated)
+    return click.Option([flag_name(name), name], metavar="VALUE", help=help_text, hidden=hidden)
 
 
 def _shown(default: object) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingsError
@@ -156,17 +157,6 @@ class Settings(BaseSettings):
             "that its body may pause.",
         ),
     ] = 30_000
-    max_batch: Annotated[
-        int, Field(ge=1, le=1024, description="Requests that are handed to the network together.")
-    ] = 1
-    batch_window_ms: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=100,
-            description="How long a request waits for others to be handed on with it.",
-        ),
-    ] = 0.0
     decode_threads: Annotated[
         int, Field(ge=1, le=256, description="Threads that decode images and encode masks.")
     ] = 4
@@ -185,6 +175,9 @@ class Settings(BaseSettings):
         Literal["text", "json"],
         Field(description="One line of text, or one JSON object, a record."),
     ] = "text"
+    # The network takes one request at a time: these do nothing, and 0.4.0 refuses them.
+    max_batch: Annotated[Any, Field(deprecated=True)] = None
+    batch_window_ms: Annotated[Any, Field(deprecated=True)] = None
 
 
 def read_settings(**flags: Any) -> Settings:
@@ -193,18 +186,30 @@ def read_settings(**flags: Any) -> Settings:
     Raises SettingsError for an unknown SGONE_ variable or a value out of its range.
     """
     known = {variable_name(name) for name in Settings.model_fields}
+    useful = sorted(variable_name(name) for name in current_fields())
     unknown = sorted(
         name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
     )
     if unknown:
         raise SettingsError(
             f"unknown setting {', '.join(unknown)} in the environment; "
-            f"unset it, or choose of {', '.join(sorted(known))}"
+            f"unset it, or choose of {', '.join(useful)}"
         )
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+
+
+def current_fields() -> dict[str, FieldInfo]:
+    """The settings that do something, by name."""
+    return {name: field for name, field in Settings.model_fields.items() if not field.deprecated}
+
+
+def deprecated_settings(settings: Settings) -> list[str]:
+    """The variables of those that were given, and that do nothing any more."""
+    given = settings.model_fields_set - current_fields().keys()
+    return sorted(variable_name(name) for name in given)
 
 
 def variable_name(field: str) -> str:

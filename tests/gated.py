@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ URL = "http://service"
 
 
 class GatedEngine(Engine):
-    """The engine, whose batches wait at one gate and whose queries at another; both open."""
+    """The engine, whose tasks wait at one gate and whose queries at another; both open."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -39,12 +39,12 @@ class GatedEngine(Engine):
         assert self.decode_gate.wait(TIMEOUT)
         return super().prepare_query(photograph)
 
-    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation | Exception]:
+    def run(self, task: Task) -> Segmentation:
         """Wait, then compute."""
         self.entered.release()
         assert self.gate.wait(TIMEOUT)
-        self.computed += len(tasks)
-        return super().run_batch(tasks)
+        self.computed += 1
+        return super().run(task)
 
 
 Test = Callable[[FastAPI, GatedEngine, httpx.AsyncClient], Awaitable[None]]

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,32 +25,29 @@ CRASHING_SERVE = """
 from service.cli import main
 from service.inference.engine import Engine
 
-run_batch, calls = Engine.run_batch, iter(range(100))
+run, calls = Engine.run, iter(range(100))
 
-def crash_once_warm(engine, tasks):
+def crash_once_warm(engine, task):
     if next(calls) >= 2:
         raise SystemExit(3)
-    return run_batch(engine, tasks)
+    return run(engine, task)
 
-Engine.run_batch = crash_once_warm
+Engine.run = crash_once_warm
 main()
 """
 
 
 class FaultyEngine(Engine):
-    """The engine, whose next batch raises ``fault`` where there is one; ``limit`` is its memory."""
+    """The engine, whose next run raises ``fault`` where there is one."""
 
     fault: BaseException | None = None
-    limit = 1000
 
-    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation]:
+    def run(self, task: Task) -> Segmentation:
         """Raise or compute."""
         fault, self.fault = self.fault, None
         if fault:
             raise fault
-        if len(tasks) > self.limit:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return super().run_batch(tasks)
+        return super().run(task)
 
 
 @pytest.fixture
@@ -161,22 +158,3 @@ def test_a_photograph_that_finds_no_memory_is_told_so(
         failed = post(url)
     assert (failed.status_code, failed.json()["code"]) == (503, "out_of_memory")
     assert post(url).status_code == 200
-
-
-def test_requests_that_find_no_memory_together_are_served_one_by_one(
-    settings: Settings, engine: FaultyEngine
-) -> None:
-    settings = settings.model_copy(update={"max_batch": 8, "batch_window_ms": 100})
-    replies: list[int] = []
-    with served(create_app(settings, engine)) as url:
-        engine.limit = 1
-        alone = post(url)
-        threads = [
-            threading.Thread(target=lambda: replies.append(post(url).content == alone.content))
-            for _ in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert replies == [True] * 6

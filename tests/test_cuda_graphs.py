@@ -55,11 +55,13 @@ def test_images_of_one_shape_do_not_mix(network):
     """What a graph wrote for one image is not what it writes for the next."""
     fast, eager = segmenter_of(network), segmenter_of(network, graphs=0)
     images = [fast.prepare_query(photograph(seed=seed)).image for seed in range(7)]
-    together, alone = fast.executor.read(images), [eager.executor.read([i])[0] for i in images]
-    for graph, plain in zip(together, alone, strict=True):
+    replayed, plainly = (
+        [segmenter.executor.read(image) for image in images] for segmenter in (fast, eager)
+    )
+    for graph, plain in zip(replayed, plainly, strict=True):
         for one, other in zip(graph, plain, strict=True):
             assert torch.allclose(one, other, rtol=1e-3, atol=1e-3)
-    assert not torch.equal(together[0][0], together[1][0])
+    assert not torch.equal(replayed[0][0], replayed[1][0])
 
 
 def test_no_more_graphs_are_kept_than_are_allowed(network):

@@ -1,4 +1,4 @@
-"""The engine gives what the Segmenter gives, one result or error a task."""
+"""The engine gives what the Segmenter gives."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,8 +12,7 @@ from model.episode import Support
 from model.errors import CheckpointError, DeviceError
 from model.executors.favourites import RECURS
 from pictures import object_mask, photograph
-from service.inference.containment import InHalves
-from service.inference.engine import CAMERAS, Engine, FreshSupport, Segmentation, Task
+from service.inference.engine import CAMERAS, Engine, FreshSupport
 from service.settings import read_settings
 
 QUERY = photograph(37, 51, seed=1)
@@ -23,57 +22,34 @@ def support(seed: int = 0) -> Support:
     return Support(photograph(seed=seed), object_mask())
 
 
-def result(engine: Engine, task: Task) -> Segmentation:
-    (segmentation,) = engine.run_batch([task])
-    assert isinstance(segmentation, Segmentation)
-    return segmentation
-
-
 def test_a_task_gives_the_segmenters_probability_at_the_querys_size(engine: Engine) -> None:
     supports = [support(1), support(2)]
     task = engine.prepare(iter(supports), QUERY, "union")
-    probability = engine.restore(result(engine, task))
+    probability = engine.restore(engine.run(task))
     assert probability.shape == (37, 51)
     assert_allclose(probability, engine.segmenter.predict(supports, QUERY, "union"), atol=1e-6)
 
 
-def test_results_come_in_the_order_of_their_tasks(engine: Engine) -> None:
-    tasks = [engine.prepare([support(seed)], QUERY, "average") for seed in range(3)]
-    batch = engine.run_batch(tasks)
-    for task, together in zip(tasks, batch, strict=True):
-        assert isinstance(together, Segmentation)
-        assert_allclose(together.logits, result(engine, task).logits, atol=1e-6)
-
-
-def test_a_task_that_fails_leaves_its_neighbours_alone(engine: Engine) -> None:
-    good = engine.prepare([support()], QUERY, "average")
-    bad = good._replace(query=good.query._replace(image=np.zeros((5, 65, 65), np.uint8)))
-    before, error, after = InHalves(engine.run_batch)([good, bad, good])
-    assert isinstance(error, RuntimeError)
-    assert isinstance(before, Segmentation)
-    assert isinstance(after, Segmentation)
-
-
 def test_the_times_of_both_passes_are_told(engine: Engine) -> None:
-    segmentation = result(engine, engine.prepare([support()], QUERY, "average"))
+    segmentation = engine.run(engine.prepare([support()], QUERY, "average"))
     assert 0 < segmentation.encode_ms < 5000
     assert 0 < segmentation.segment_ms < 5000
 
 
 def test_supports_that_are_encoded_already_give_the_same_logits(engine: Engine) -> None:
-    fresh = result(engine, engine.prepare([support(1), support(2)], QUERY, "union"))
+    fresh = engine.run(engine.prepare([support(1), support(2)], QUERY, "union"))
     assert len(fresh.encodings) == 2
-    again = result(engine, engine.prepare(fresh.encodings, QUERY, "union"))
+    again = engine.run(engine.prepare(fresh.encodings, QUERY, "union"))
     assert_array_equal(again.logits, fresh.logits)
 
 
 def test_encoded_supports_mix_with_others_in_order(engine: Engine) -> None:
     supports = [support(seed) for seed in range(3)]
-    fresh = result(engine, engine.prepare(supports, QUERY, "average"))
+    fresh = engine.run(engine.prepare(supports, QUERY, "average"))
     mixed = [supports[0], fresh.encodings[1], supports[2]]
     task = engine.prepare(mixed, QUERY, "average")
     assert [isinstance(shot, FreshSupport) for shot in task.supports] == [True, False, True]
-    again = result(engine, task)
+    again = engine.run(task)
     assert_array_equal(again.logits, fresh.logits)
     for before, after in zip(fresh.encodings, again.encodings, strict=True):
         for one, other in zip(before, after, strict=True):
@@ -81,19 +57,19 @@ def test_encoded_supports_mix_with_others_in_order(engine: Engine) -> None:
 
 
 def test_an_encoding_is_of_one_shot(engine: Engine) -> None:
-    segmentation = result(engine, engine.prepare([support(1), support(2)], QUERY, "average"))
+    segmentation = engine.run(engine.prepare([support(1), support(2)], QUERY, "average"))
     shapes = [tensor.shape[:2] for encoding in segmentation.encodings for tensor in encoding]
     assert set(shapes) == {(1, 1)}
 
 
 def test_supports_that_are_encoded_already_take_no_time(engine: Engine) -> None:
-    fresh = result(engine, engine.prepare([support(seed) for seed in range(5)], QUERY, "average"))
-    again = result(engine, engine.prepare(fresh.encodings, QUERY, "average"))
+    fresh = engine.run(engine.prepare([support(seed) for seed in range(5)], QUERY, "average"))
+    again = engine.run(engine.prepare(fresh.encodings, QUERY, "average"))
     assert again.encode_ms < fresh.encode_ms / 5
 
 
 def test_the_warm_up_runs_landscape_and_portrait(engine: Engine) -> None:
-    sizes = [result(engine, task).size for task in engine.warm_up_tasks()]
+    sizes = [engine.run(task).size for task in engine.warm_up_tasks()]
     assert {height > width for height, width in sizes} == {True, False}
 
 

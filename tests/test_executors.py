@@ -111,7 +111,7 @@ def test_features_that_are_used_once_give_the_same(segmenters):
     query = segmenters[0].prepare_query(photograph(seed=3))
     logits = []
     for once in (True, False):
-        shown, asked = executor.read([support.image, query.image], once=once)
+        shown, asked = (executor.read(image, once) for image in (support.image, query.image))
         shots = executor.encode(support, shown)
         logits.append(executor.compare(asked, query.network_size, shots, "average"))
     assert np.abs(logits[0] - logits[1]).max() < 1e-4

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
@@ -26,9 +26,11 @@ class FailingEngine(Engine):
 
     warm = False
 
-    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation | Exception]:
-        """One failure for each task."""
-        return [RuntimeError(SECRET)] * len(tasks) if self.warm else super().run_batch(tasks)
+    def run(self, task: Task) -> Segmentation:
+        """Fail, or compute."""
+        if self.warm:
+            raise RuntimeError(SECRET)
+        return super().run(task)
 
 
 @pytest.fixture

@@ -88,14 +88,19 @@ def test_the_key_tells_image_and_mask_apart() -> None:
     assert content_key(Part("x", b"ab"), Part("y", b"c")) in keys
 
 
-def test_equal_supports_of_one_batch_are_encoded_once(keeping: Engine) -> None:
+def test_a_support_that_waits_for_its_equal_is_not_encoded_again(keeping: Engine) -> None:
+    """Both were prepared before either was encoded."""
     support = Support(photograph(), object_mask())
     tasks = [keeping.prepare([keeping.fresh(support, b"key")], QUERY, "average") for _ in range(3)]
-    results = keeping.run_batch(tasks)
+    results = [keeping.run(task) for task in tasks]
     assert [result.computed for result in results] == [1, 0, 0]
     assert_array_equal(results[0].logits, results[2].logits)
-    (later,) = keeping.run_batch(tasks[:1])
-    assert later.computed == 0
+
+
+def test_a_support_that_one_request_holds_twice_is_encoded_once(keeping: Engine) -> None:
+    support = Support(photograph(), object_mask())
+    twice = [keeping.fresh(support, b"key") for _ in range(2)]
+    assert keeping.run(keeping.prepare(twice, QUERY, "average")).computed == 1
 
 
 def test_a_support_that_is_sent_again_is_not_encoded_again(keeping_client: TestClient) -> None:

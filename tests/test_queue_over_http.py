@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from gated import TIMEOUT, GatedEngine, form_of, leave, post, run, start, until
+from gated import TIMEOUT, GatedEngine, leave, post, run, start, until
 from pictures import one_shot_form
 from service.settings import Settings
 
@@ -80,26 +80,6 @@ def test_a_client_that_leaves_while_its_request_is_decoded_is_not_computed(
         assert engine.computed == 1
 
     run(test, settings)
-
-
-@each_path
-def test_a_client_that_leaves_while_others_are_waited_for_is_not_computed(
-    settings: Settings, path: str
-) -> None:
-    async def test(app: FastAPI, engine: GatedEngine, client: httpx.AsyncClient) -> None:
-        scheduler = app.state.runtime.scheduler
-        engine.gate.set()
-        with scheduler.admit():  # somebody to wait for
-            left = asyncio.Event()
-            leaving = asyncio.create_task(leave(app, client, left, path))
-            await asyncio.to_thread(engine.decoding.acquire, timeout=TIMEOUT)
-            await until(lambda: scheduler.ready == 1)
-            left.set()
-            await leaving
-        assert (await client.post(path, **form_of(path))).status_code == 200
-        assert engine.computed == 1
-
-    run(test, settings, max_batch=2, batch_window_ms=60_000)
 
 
 def test_a_client_that_leaves_while_its_request_runs_frees_its_place(settings: Settings) -> None:

@@ -80,6 +80,16 @@ def test_an_unknown_variable_ends_the_start() -> None:
     assert "SGONE_MAX_QUEU" in failed_start(SGONE_MAX_QUEU="3")
 
 
+def test_settings_that_do_nothing_any_more_are_one_warning_in_the_log(checkpoint: Path) -> None:
+    server = Server(checkpoint, "--max-batch", "8", "--batch-window-ms", "2.5")
+    try:
+        server.wait_ready()
+        (warning,) = [line for line in server.log if "WARNING" in line]
+        assert "SGONE_BATCH_WINDOW_MS, SGONE_MAX_BATCH" in warning
+    finally:
+        server.stop(signal.SIGKILL)
+
+
 def test_a_port_in_use_ends_the_start(server: Server) -> None:
     port = server.url.rpartition(":")[2]
     assert f"cannot listen on 127.0.0.1:{port}" in failed_start("--port", port)

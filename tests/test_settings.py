@@ -10,12 +10,19 @@ from pydantic import ValidationError
 
 from service.errors import SettingsError
 from service.flags import setting_flags
-from service.settings import Settings, flag_name, read_settings, variable_name
+from service.settings import (
+    Settings,
+    current_fields,
+    deprecated_settings,
+    flag_name,
+    read_settings,
+    variable_name,
+)
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text(
     encoding="utf-8"
 )
-each_field = pytest.mark.parametrize("field", Settings.model_fields)
+each_field = pytest.mark.parametrize("field", current_fields())
 
 
 def test_the_defaults_hold_where_nothing_is_set() -> None:
@@ -50,6 +57,29 @@ def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch,
         read_settings()
 
 
+def test_a_setting_that_does_nothing_any_more_is_taken_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SGONE_MAX_BATCH", "8")
+    given = deprecated_settings(read_settings(batch_window_ms="2.5"))
+    assert given == ["SGONE_BATCH_WINDOW_MS", "SGONE_MAX_BATCH"]
+    assert deprecated_settings(read_settings()) == ["SGONE_MAX_BATCH"]
+
+
+def test_a_setting_that_does_nothing_any_more_is_not_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert [flag.name for flag in setting_flags() if flag.hidden] == [
+        "max_batch",
+        "batch_window_ms",
+    ]
+    monkeypatch.setenv("SGONE_MAX_BATCHES", "1")
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert "SGONE_MAX_BATCH_BYTES" in str(caught.value)
+    assert "SGONE_MAX_BATCH," not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -64,8 +94,6 @@ def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch,
         ("max_image_pixels", "100000000"),
         ("log_format", "xml"),
         ("request_timeout_ms", "0"),
-        ("max_batch", "0"),
-        ("batch_window_ms", "1000"),
         ("unknown", "1"),
     ],
 )
@@ -101,7 +129,7 @@ def test_a_setting_is_documented_with_its_flag_and_default(field: str) -> None:
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     listed = re.findall(r"^\| `(SGONE_\w+)`", DOCUMENT, re.MULTILINE)
-    assert sorted(listed) == sorted(variable_name(field) for field in Settings.model_fields)
+    assert sorted(listed) == sorted(variable_name(field) for field in current_fields())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +143,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
         "metrics.logs",
         "http.connection",
         "library.sets",
-        "inference.containment",
+        "inference.memory",
         "http.deadline",
         "inference.line",
         "serve.supervisor",

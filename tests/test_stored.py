@@ -44,9 +44,7 @@ def set_id(runtime: Runtime) -> str:
 
 def segment(runtime: Runtime, supports: StoredSupports) -> Segmentation:
     task = runtime.engine.prepare(supports.shots, QUERY, "average")
-    (segmentation,) = runtime.engine.run_batch([task])
-    assert isinstance(segmentation, Segmentation)
-    return segmentation
+    return runtime.engine.run(task)
 
 
 def use(runtime: Runtime, set_id: str) -> tuple[StoredSupports, Segmentation]:
@@ -63,8 +61,7 @@ def is_encoded(shots: tuple[Shot, ...]) -> list[bool]:
 
 def test_a_stored_set_gives_the_logits_of_its_supports(runtime: Runtime, set_id: str) -> None:
     supports = [Support(photograph(seed=seed), object_mask()) for seed in SEEDS]
-    (sent,) = runtime.engine.run_batch([runtime.engine.prepare(supports, QUERY, "average")])
-    assert isinstance(sent, Segmentation)
+    sent = runtime.engine.run(runtime.engine.prepare(supports, QUERY, "average"))
     first, again = use(runtime, set_id)[1], use(runtime, set_id)[1]
     assert_array_equal(first.logits, sent.logits)
     assert_array_equal(again.logits, sent.logits)

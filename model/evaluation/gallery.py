@@ -65,7 +65,7 @@ class Gallery:
         return self._once(view, lambda: prepare(*load(view.sample, view.class_id)))
 
     def _features(self, view: View, prepared: Prepared) -> Features:
-        return self._once(view.sample, lambda: self.executor.read([prepared.pixels.numpy()])[0])
+        return self._once(view.sample, lambda: self.executor.read(prepared.pixels.numpy()))
 
     def _encode(self, features: Features, prepared: Prepared) -> EncodedShots:
         support = PreparedSupport(prepared.pixels.numpy(), prepared.support_mask.numpy())

@@ -15,7 +15,7 @@ from model.executors.protocol import Executor
 ExecutorName = Literal["auto", "openvino", "torch"]
 FEW, MANY = 4, 64
 """Graphs of fixed shapes: OpenVINO's are of 90 MB and two serve one camera; CUDA's share their
-memory, and batches have shapes of their own.
+memory, and numbers of shots have shapes of their own.
 """
 GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia/version")))
 """Of which one is there where torch may find a CUDA GPU: only then is torch asked for one."""

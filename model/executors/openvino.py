@@ -1,6 +1,5 @@
 """The network as OpenVINO runs it on a CPU: no pause at a new size, and without torch."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,10 +65,10 @@ class OpenVinoExecutor:
             for name, model in load_graphs(checkpoint, cache).items()
         }
 
-    def read(self, images: Sequence[Pixels], once: bool = False) -> list[Arrays | Unread]:
-        """One by one: batches gain nothing on a CPU."""
-        unread = [Unread(image) for image in images]
-        return list(unread) if once else [self._features(image) for image in unread]
+    def read(self, image: Pixels, once: bool = False) -> Arrays | Unread:
+        """What is used ``once`` is read in one graph with its use."""
+        unread = Unread(image)
+        return unread if once else self._features(unread)
 
     def encode(self, support: PreparedSupport, features: Arrays | Unread) -> EncodedShots:
         """One support, read before -> arrays (1, 1, ...)."""

@@ -1,6 +1,6 @@
 """What runs a network: the steps that every executor takes, and what goes in and comes out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -34,8 +34,8 @@ class Executor(Protocol):
     precision: str
     transform: TransformConfig
 
-    def read(self, images: Sequence[Pixels], once: bool = False) -> list[Features]:
-        """Images of any sizes through the backbone, together where that is faster.
+    def read(self, image: Pixels, once: bool = False) -> Features:
+        """An image of any size through the backbone.
 
         What is used ``once`` may be read when it is used, where that is faster.
         """

@@ -1,6 +1,6 @@
 """The network as torch runs it, on CUDA or a CPU: the reference of every other executor."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import numpy as np
 import torch
@@ -39,9 +39,9 @@ class TorchExecutor:
         self.graphs = CudaGraphs(fixed_shapes) if self._on_gpu and fixed_shapes else None
 
     @torch.inference_mode()
-    def read(self, images: Sequence[Pixels], once: bool = False) -> list[Features]:
-        """One by one: batches gain nothing on a CPU, and little on a GPU."""
-        return [self._run(self._read, (self._on_device(image[None]),)) for image in images]
+    def read(self, image: Pixels, once: bool = False) -> Features:
+        """At once: ``once`` changes nothing."""
+        return self._run(self._read, (self._on_device(image[None]),))
 
     @torch.inference_mode()
     def encode(self, support: PreparedSupport, features: Features) -> EncodedShots:

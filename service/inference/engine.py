@@ -1,8 +1,8 @@
-"""The network on its device: loading, preparing, warm-up and batches."""
+"""The network on its device: loading, preparing, warm-up and requests."""
 
 import dataclasses
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Fusion, Photograph, Support
 from model.executors.choose import Placement, open_executor
 from model.executors.favourites import RECURS
-from model.executors.protocol import EncodedShots, Executor, Features, PreparedSupport, stack_shots
+from model.executors.protocol import EncodedShots, Executor, PreparedSupport, stack_shots
 from model.predictor import PreparedQuery, Segmenter
 from service.inference.cache import PrototypeCache
 from service.settings import Settings
@@ -66,7 +66,7 @@ class Segmentation:
 class Engine:
     """A checkpoint on its device.
 
-    ``prepare`` and ``restore`` are for any thread, ``run_batch`` for one at a time.
+    ``prepare`` and ``restore`` are for any thread, ``run`` for one at a time.
     """
 
     def __init__(self, checkpoint: Checkpoint, executor: Executor, cache_bytes: int = 0) -> None:
@@ -129,65 +129,48 @@ class Engine:
             if thorough:
                 yield self.prepare([support, support], photograph, "average", shots=(1, 1))
 
-    def run_batch(self, tasks: Sequence[Task]) -> list[Segmentation]:
-        """One result for each task, in order. One bad task fails the batch: see InHalves."""
-        return list(self._run(tasks))
+    def run(self, task: Task) -> Segmentation:
+        """Encode the supports that are not at hand, then read the query and compare."""
+        started = time.perf_counter()
+        encoded = [self._encode(shot) for shot in task.supports]
+        encodings = tuple(encoding for encoding, _ in encoded)
+        computed = sum(fresh for _, fresh in encoded)
+        encode_ms = _since(started)
+        started = time.perf_counter()
+        logits = self._compare(task, encodings)
+        return Segmentation(
+            logits,
+            task.query.size,
+            encodings,
+            computed,
+            encode_ms,
+            segment_ms=_since(started),
+        )
 
     def restore(self, segmentation: Segmentation, number: int = 0) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
         return self.segmenter.restore(segmentation.logits[number], segmentation.size)
 
-    def _run(self, tasks: Sequence[Task]) -> Iterator[Segmentation]:
-        """All images of a batch are read together, and each support once, whoever sends it."""
-        known = self._known(tasks)
-        unknown = _unknown(tasks, known)
-        images = [shot.support.image for shot in unknown.values()]
-        images += [task.query.image for task in tasks]
-        started = time.perf_counter()
-        features = self.executor.read(images, once=all(len(task.shots) == 1 for task in tasks))
-        # All images have about the same number of pixels, hence the same cost.
-        read_ms = _since(started) / len(images)
-        cost_ms = {}
-        for (name, shot), read in zip(unknown.items(), features, strict=False):
-            started = time.perf_counter()
-            known[name] = self.executor.encode(shot.support, read)
-            cost_ms[name] = read_ms + _since(started)
-            if shot.key is not None:
-                self.prototypes.keep(shot.key, known[name])
-        for task, read in zip(tasks, features[len(unknown) :], strict=True):
-            names = [_name(shot) for shot in task.supports]
-            encodings = tuple(known[name] for name in names)
-            own_ms = [cost_ms.pop(name) for name in names if name in cost_ms]
-            started = time.perf_counter()
-            logits = self._compare(task, read, encodings)
-            yield Segmentation(
-                logits,
-                task.query.size,
-                encodings,
-                computed=len(own_ms),
-                encode_ms=sum(own_ms),
-                segment_ms=read_ms + _since(started),
-            )
+    def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
+        """The encoding of a shot, and whether it was not at hand, sent or kept."""
+        if not isinstance(shot, FreshSupport):
+            return shot, False
+        kept = None if shot.key is None else self.prototypes.get(shot.key)
+        if kept is not None:
+            return kept, False
+        features = self.executor.read(shot.support.image, once=True)
+        encoding = self.executor.encode(shot.support, features)
+        if shot.key is not None:
+            self.prototypes.keep(shot.key, encoding)
+        return encoding, True
 
-    def _known(self, tasks: Sequence[Task]) -> dict[Hashable, EncodedShots]:
-        """The encodings that are at hand, sent or kept, by the names of their shots."""
-        known: dict[Hashable, EncodedShots] = {}
-        for shot in (shot for task in tasks for shot in task.supports):
-            if not isinstance(shot, FreshSupport):
-                known[_name(shot)] = shot
-            elif shot.key is not None and (kept := self.prototypes.get(shot.key)) is not None:
-                known[shot.key] = kept
-        return known
-
-    def _compare(
-        self, task: Task, query: Features, encodings: Sequence[EncodedShots]
-    ) -> NDArray[np.float32]:
-        """-> (N, 2, h, w) logits of the task's N classes."""
-        rest, size = iter(encodings), task.query.network_size
+    def _compare(self, task: Task, encodings: Sequence[EncodedShots]) -> NDArray[np.float32]:
+        """-> (N, 2, h, w) logits of the task's N classes; the query is read once for all."""
+        query, rest = task.query, iter(encodings)
+        features = self.executor.read(query.image, once=len(task.shots) == 1)
         classes = [stack_shots(islice(rest, count)) for count in task.shots]
-        return np.stack(
-            [self.executor.compare(query, size, shots, task.fusion) for shots in classes]
-        )
+        size, fusion = query.network_size, task.fusion
+        return np.stack([self.executor.compare(features, size, shots, fusion) for shots in classes])
 
 
 def placement_of(settings: Settings) -> Placement:
@@ -202,25 +185,6 @@ def placement_of(settings: Settings) -> Placement:
     if settings.cache_dir is None:
         return placement
     return dataclasses.replace(placement, cache=settings.cache_dir)
-
-
-def _unknown(
-    tasks: Sequence[Task], known: Mapping[Hashable, EncodedShots]
-) -> dict[Hashable, FreshSupport]:
-    """The supports that must be encoded, each once, by the names of their shots."""
-    return {
-        _name(shot): shot
-        for task in tasks
-        for shot in task.supports
-        if isinstance(shot, FreshSupport) and _name(shot) not in known
-    }
-
-
-def _name(shot: Shot) -> Hashable:
-    """Equal for shots of one key; without a key, each is itself."""
-    if isinstance(shot, FreshSupport) and shot.key is not None:
-        return shot.key
-    return id(shot)
 
 
 def _since(started: float) -> float:

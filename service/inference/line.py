@@ -1,6 +1,5 @@
-"""The waiting line before the inference thread: bounded, first come first served, in batches."""
+"""The waiting line between the event loop and the inference thread: first come, first served."""
 
-import math
 import threading
 import time
 from collections import deque
@@ -14,127 +13,83 @@ from service.errors import ServiceError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Share of the newest batch in the running mean of seconds an item: about the last ten count.
-_NEWEST_SHARE = 0.2
-
-
-class Rate:
-    """How long an item takes, measured."""
-
-    def __init__(self) -> None:
-        self._seconds_per_item = 0.0
-
-    def measure(self, seconds: float, items: int) -> None:
-        """A batch of ``items`` took so long."""
-        mean, newest = self._seconds_per_item, seconds / items
-        self._seconds_per_item = mean + _NEWEST_SHARE * (newest - mean) if mean else newest
-
-    def whole_seconds(self, items: int) -> int:
-        """What ``items`` will take, rounded up; at least 1."""
-        return max(1, math.ceil(items * self._seconds_per_item))
-
 
 class Place(Generic[Item, Result]):
-    """A place in the line: held from admission until its work starts or is given up."""
+    """A place in the line: held from admission until its work starts or is given up.
+
+    ``queue_seconds`` is how long its item has waited, from when it was ready.
+    """
 
     def __init__(self) -> None:
         self.future: Future[Result] = Future()
-        self.waiting = True
         self.item: Item
         self.queued_at = 0.0
         self.queue_seconds = 0.0
 
 
 class WaitingLine(Generic[Item, Result]):
-    """At most ``max_places`` places; those whose item is ready leave in batches, in order.
+    """Places, of which those whose item is ready leave in order, one at a time. For any thread."""
 
-    For any thread. ``window_seconds`` is how long the first item of a batch waits for others, and
-    only for those whose place is held already: an item that is alone goes at once.
-    """
-
-    def __init__(self, max_places: int, max_batch: int, window_seconds: float) -> None:
-        self.max_places = max_places
-        self.waiting = 0
-        self._max_batch = max_batch
-        self._window_seconds = window_seconds
-        self._ready: deque[Place[Item, Result]] = deque()
+    def __init__(self) -> None:
+        self._held: set[Place[Item, Result]] = set()
+        self._ready: deque[Place[Item, Result] | None] = deque()
         self._changed = threading.Condition()
-        self._closed = False
         self._refusal: Callable[[], ServiceError] | None = None
 
     @property
-    def ready(self) -> int:
-        """Places whose item is ready and has not left yet."""
-        return len(self._ready)
+    def waiting(self) -> int:
+        """Places that are held."""
+        return len(self._held)
 
-    def take_place(self) -> Place[Item, Result] | None:
-        """None where all places are held."""
+    def take_place(self) -> Place[Item, Result]:
+        """A place behind all others."""
+        place: Place[Item, Result] = Place()
         with self._changed:
-            if self.waiting >= self.max_places:
-                return None
-            self.waiting += 1
-        return Place()
+            self._held.add(place)
+        return place
 
     def check_open(self) -> None:
         """Raise what ``refuse_all`` was told."""
         if self._refusal:
             raise self._refusal()
 
-    def join(self, place: Place[Item, Result]) -> None:
+    def join(self, place: Place[Item, Result], item: Item) -> None:
         """The item of ``place`` is ready; raises what ``refuse_all`` was told."""
         with self._changed:
             self.check_open()
-            place.queued_at = time.perf_counter()
+            place.item, place.queued_at = item, time.perf_counter()
             self._ready.append(place)
-            self._changed.notify_all()
+            self._changed.notify()
 
     def leave(self, place: Place[Item, Result]) -> None:
         """Give up a place; nothing happens where its work has started."""
         with self._changed:
-            self._let_go(place)
+            self._held.discard(place)
             if place in self._ready:
                 self._ready.remove(place)
-            self._changed.notify_all()
 
-    def next_batch(self) -> list[Place[Item, Result]]:
-        """Wait for work; empty once the line is closed and nothing is left."""
+    def next(self) -> Place[Item, Result] | None:
+        """Wait for work; None once the line is closed and nothing is left."""
         with self._changed:
-            self._wait_for_more()
-            while not self._ready and not self._closed:
-                self._changed.wait()
-                self._wait_for_more()
-            batch = [self._ready.popleft() for _ in range(min(len(self._ready), self._max_batch))]
-            for place in batch:
-                self._let_go(place)
-        return batch
+            self._changed.wait_for(lambda: self._ready)
+            place = self._ready.popleft()
+            if place is not None:
+                self._held.discard(place)
+            return place
 
     def close(self) -> None:
-        """Let ``next_batch`` end."""
+        """Let ``next`` end."""
         with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+            self._ready.append(None)
+            self._changed.notify()
 
     def refuse_all(self, refusal: Callable[[], ServiceError]) -> None:
         """Fail what waits and what will come, since nothing will run any more."""
         with self._changed:
             self._refusal = refusal
-            waiting = list(self._ready)
+            waiting = [place for place in self._ready if place is not None]
         for place in waiting:
             fail(place, refusal())
-
-    def _wait_for_more(self) -> None:
-        if self._ready and self._window_seconds:
-            left = self._ready[0].queued_at + self._window_seconds - time.perf_counter()
-            self._changed.wait_for(self._is_batch, left)
-
-    def _is_batch(self) -> bool:
-        expected = min(self._max_batch, self.waiting)
-        return not self._ready or len(self._ready) >= expected or self._closed
-
-    def _let_go(self, place: Place[Item, Result]) -> None:
-        if place.waiting:
-            place.waiting = False
-            self.waiting -= 1
 
 
 def fail(place: Place[Item, Result], error: Exception) -> None:

@@ -1,46 +1,62 @@
 """When work runs: bounded admission in front of one inference thread, first come, first served."""
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Generic
 
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
-from service.inference.line import Item, Place, Rate, Result, WaitingLine, fail
+from service.inference.line import Item, Place, Result, WaitingLine, fail
 from service.inference.thread import InferenceThread
-
-RunBatch = Callable[[Sequence[Item]], Sequence[Result | Exception]]
 
 # Between two looks at a full queue.
 _PAUSE_SECONDS = 0.05
+# Share of the newest item in the running mean of seconds an item: about the last ten count.
+_NEWEST_SHARE = 0.2
 
 
 def _nothing() -> None:
     pass
 
 
-class Scheduler(Generic[Item, Result]):
-    """Runs ``run_batch`` on one thread, over at most ``max_batch`` items.
+class Rate:
+    """How long an item takes, measured."""
 
-    ``run_batch`` gives one result or one exception for each item, in order. Cancelled items never
-    run. Every future is settled when ``close`` returns. A crash of the thread fails the items that
-    it had; those that wait go to the next thread, until crashes are too many: ``on_end``.
+    def __init__(self) -> None:
+        self._seconds_per_item = 0.0
+
+    def measure(self, seconds: float) -> None:
+        """An item took so long."""
+        mean = self._seconds_per_item
+        self._seconds_per_item = mean + _NEWEST_SHARE * (seconds - mean) if mean else seconds
+
+    def whole_seconds(self, items: int) -> int:
+        """What ``items`` will take, rounded up; at least 1."""
+        return max(1, math.ceil(items * self._seconds_per_item))
+
+
+class Scheduler(Generic[Item, Result]):
+    """Runs ``compute`` on one thread, over one item after the other.
+
+    Cancelled items never run. Every future is settled when ``close`` returns. A crash of the
+    thread fails the item that it had; those that wait go to the next thread, until crashes are too
+    many: ``on_end``. The methods belong to the event loop.
     """
 
     def __init__(
         self,
-        run_batch: RunBatch[Item, Result],
+        compute: Callable[[Item], Result],
         max_queue: int,
-        max_batch: int = 1,
-        window_seconds: float = 0.0,
         on_crash: Callable[[], object] = _nothing,
         on_end: Callable[[], object] = _nothing,
     ) -> None:
         self.draining = False
-        self._run_batch = run_batch
-        self._line: WaitingLine[Item, Result] = WaitingLine(max_queue, max_batch, window_seconds)
-        self._running: Sequence[Place[Item, Result]] = ()
+        self._compute = compute
+        self._max_queue = max_queue
+        self._line: WaitingLine[Item, Result] = WaitingLine()
+        self._running: Place[Item, Result] | None = None
         self._rate = Rate()
         self._admitted = 0
         self._idle = asyncio.Event()
@@ -53,11 +69,6 @@ class Scheduler(Generic[Item, Result]):
     def waiting(self) -> int:
         """Places that are held by work that has not started."""
         return self._line.waiting
-
-    @property
-    def ready(self) -> int:
-        """Of these, the items that are decoded."""
-        return self._line.ready
 
     def check_ready(self) -> None:
         """Raise ShuttingDownError or NotReadyError unless work is taken and done."""
@@ -72,7 +83,10 @@ class Scheduler(Generic[Item, Result]):
         Raises QueueFullError, ShuttingDownError or NotReadyError.
         """
         self._check_open()
-        place = self._take_place()
+        self._check_room()
+        place = self._line.take_place()
+        self._admitted += 1
+        self._idle.clear()
         try:
             yield place
         finally:
@@ -88,7 +102,7 @@ class Scheduler(Generic[Item, Result]):
 
         Raises ShuttingDownError or NotReadyError.
         """
-        while self._line.waiting >= self._line.max_places:
+        while self.waiting >= self._max_queue:
             self._check_open()
             await asyncio.sleep(_PAUSE_SECONDS)
         with self.admit() as place:
@@ -96,8 +110,7 @@ class Scheduler(Generic[Item, Result]):
 
     async def run(self, place: Place[Item, Result], item: Item) -> Result:
         """Wait for the turn of ``place`` and return its result; cancelling it gives up the turn."""
-        place.item = item
-        self._line.join(place)
+        self._line.join(place, item)
         return await asyncio.wrap_future(place.future)
 
     def drain(self) -> None:
@@ -119,53 +132,48 @@ class Scheduler(Generic[Item, Result]):
             )
         self._line.check_open()
 
-    def _take_place(self) -> Place[Item, Result]:
-        place = self._line.take_place()
-        if place is None:
-            waiting = self._line.waiting
-            seconds = self._rate.whole_seconds(waiting + len(self._running))
+    def _check_room(self) -> None:
+        waiting = self.waiting
+        if waiting >= self._max_queue:
+            seconds = self._rate.whole_seconds(waiting + (self._running is not None))
             raise QueueFullError(
                 f"{waiting} requests are waiting; try again in {seconds} s",
                 headers={"Retry-After": str(seconds)},
             )
-        self._admitted += 1
-        self._idle.clear()
-        return place
 
     def _work(self) -> None:
         while self._run_next():
             pass
 
     def _run_next(self) -> bool:
-        batch = self._line.next_batch()
-        self._running = [place for place in batch if place.future.set_running_or_notify_cancel()]
-        if self._running:
-            self._settle(self._running)
-        return bool(batch)
+        place = self._line.next()
+        if place is not None and place.future.set_running_or_notify_cancel():
+            self._running = place
+            self._settle(place)
+            self._running = None
+        return place is not None
 
-    def _settle(self, batch: Sequence[Place[Item, Result]]) -> None:
+    def _settle(self, place: Place[Item, Result]) -> None:
         started = time.perf_counter()
-        for place in batch:
-            place.queue_seconds = started - place.queued_at
-        results = self._results(batch)
-        self._rate.measure(time.perf_counter() - started, len(batch))
-        for place, result in zip(batch, results, strict=True):
-            if isinstance(result, Exception):
-                place.future.set_exception(result)
-            else:
-                place.future.set_result(result)
-        self._running = ()
+        place.queue_seconds = started - place.queued_at
+        result = self._result(place.item)
+        self._rate.measure(time.perf_counter() - started)
+        if isinstance(result, Exception):
+            place.future.set_exception(result)
+        else:
+            place.future.set_result(result)
 
-    def _results(self, batch: Sequence[Place[Item, Result]]) -> Sequence[Result | Exception]:
+    def _result(self, item: Item) -> Result | Exception:
         try:
-            return self._run_batch([place.item for place in batch])
-        except Exception as error:  # whatever it is, its requests must hear of it
-            return [error] * len(batch)
+            return self._compute(item)
+        except Exception as error:  # whatever it is, its request must hear of it
+            return error
 
     def _crashed(self) -> None:
-        for place in self._running:
-            fail(place, InternalError("the service failed over this request; report its id"))
-        self._running = ()
+        if self._running is not None:
+            error = InternalError("the service failed over this request; report its id")
+            fail(self._running, error)
+        self._running = None
         self._on_crash()
 
     def _end(self) -> None:

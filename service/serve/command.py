@@ -1,10 +1,14 @@
 """``sgone serve``: the address, then one process that serves, or several."""
 
+import logging
+
 from service.metrics.logs import configure_logging
 from service.serve import process as serving
 from service.serve.listener import bind
 from service.serve.supervisor import supervise
-from service.settings import Settings
+from service.settings import Settings, deprecated_settings
+
+_log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
@@ -18,6 +22,8 @@ def serve(settings: Settings) -> None:
     """
     serving.leave_on_signals()
     configure_logging(settings)
+    if names := deprecated_settings(settings):
+        _log.warning("no longer used, and refused from 0.4.0 on: %s", ", ".join(names))
     with bind(settings) as listener:
         if settings.workers == 1:
             serving.run(settings, listener)

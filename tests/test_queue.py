@@ -4,14 +4,13 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
-from service.inference.line import Rate
-from service.inference.queue import Scheduler
+from service.inference.queue import Rate, Scheduler
 
 TIMEOUT = 5
 
@@ -22,26 +21,27 @@ class Network:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.running = threading.Event()
-        self.batches: list[list[int]] = []
+        self.ran: list[int] = []
 
-    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+    def __call__(self, item: int) -> int:
         self.running.set()
         assert self.gate.wait(TIMEOUT)
-        self.batches.append(list(items))
-        return [ValueError(f"{item} is odd") if item % 2 else item * 2 for item in items]
+        self.ran.append(item)
+        if item % 2:
+            raise ValueError(f"{item} is odd")
+        return item * 2
 
 
 def run(
     test: Callable[[Scheduler[int, int], Network], Awaitable[None]],
     max_queue: int = 8,
-    max_batch: int = 1,
     network: Network | None = None,
 ) -> None:
     """Run a test against a scheduler whose network waits at a closed gate; then close it."""
     network = network or Network()
 
     async def body() -> None:
-        scheduler: Scheduler[int, int] = Scheduler(network, max_queue, max_batch)
+        scheduler: Scheduler[int, int] = Scheduler(network, max_queue)
         try:
             await asyncio.wait_for(test(scheduler, network), TIMEOUT)
         finally:
@@ -81,22 +81,12 @@ def test_items_run_first_come_first_served() -> None:
         tasks = await fill(scheduler, network, 2, 8, 4, 6)
         network.gate.set()
         assert await asyncio.gather(*tasks) == [4, 16, 8, 12]
-        assert network.batches == [[2], [8], [4], [6]]
+        assert network.ran == [2, 8, 4, 6]
 
     run(test)
 
 
-def test_a_batch_takes_what_waits_anyway_up_to_its_limit() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 2, 4, 6, 8, 10, 12)
-        network.gate.set()
-        await asyncio.gather(*tasks)
-        assert network.batches == [[2], [4, 6, 8], [10, 12]]
-
-    run(test, max_batch=3)
-
-
-def test_a_bad_item_fails_alone_in_its_batch() -> None:
+def test_a_bad_item_fails_alone() -> None:
     async def test(scheduler: Scheduler[int, int], network: Network) -> None:
         tasks = await fill(scheduler, network, 2, 4, 5, 6)
         network.gate.set()
@@ -104,21 +94,7 @@ def test_a_bad_item_fails_alone_in_its_batch() -> None:
         assert (before, after) == (8, 12)
         assert isinstance(bad, ValueError)
 
-    run(test, max_batch=3)
-
-
-def test_an_exception_of_a_whole_batch_reaches_its_items_and_the_thread_goes_on() -> None:
-    async def body() -> None:
-        def fail(items: Sequence[int]) -> list[int | Exception]:
-            raise MemoryError("no room")
-
-        scheduler: Scheduler[int, int] = Scheduler(fail, max_queue=8)
-        for _ in range(2):
-            with pytest.raises(MemoryError):
-                await asyncio.wait_for(submit(scheduler, 2), TIMEOUT)
-        await scheduler.close()
-
-    asyncio.run(body())
+    run(test)
 
 
 def test_beyond_the_limit_of_waiting_items_admission_is_refused() -> None:
@@ -143,25 +119,20 @@ def test_an_item_that_is_still_being_decoded_holds_its_place() -> None:
     run(test, max_queue=2)
 
 
-def test_retry_after_counts_what_waits_and_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[int] = []
-
-    def whole_seconds(rate: Rate, items: int) -> int:
-        counted.append(items)
-        return 7
-
-    monkeypatch.setattr(Rate, "whole_seconds", whole_seconds)
-
+def test_retry_after_counts_what_waits_and_what_runs_at_the_measured_rate() -> None:
     async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 2, 4, 6)
-        with pytest.raises(QueueFullError, match="try again in 7 s") as caught:
-            await submit(scheduler, 8)
-        assert caught.value.headers == {"Retry-After": "7"}
-        assert counted == [3]
+        asyncio.get_running_loop().call_later(0.6, network.gate.set)
+        await submit(scheduler, 2)
+        network.gate.clear()
+        network.running.clear()
+        tasks = await fill(scheduler, network, 2, 4)
+        with pytest.raises(QueueFullError, match="try again in 2 s") as caught:
+            await submit(scheduler, 6)
+        assert caught.value.headers == {"Retry-After": "2"}
         network.gate.set()
         await asyncio.gather(*tasks)
 
-    run(test, max_queue=2)
+    run(test, max_queue=1)
 
 
 def test_a_cancelled_item_is_never_computed_and_gives_up_its_place() -> None:
@@ -172,7 +143,7 @@ def test_a_cancelled_item_is_never_computed_and_gives_up_its_place() -> None:
         assert scheduler.waiting == 1
         network.gate.set()
         assert await asyncio.gather(first, third) == [4, 12]
-        assert network.batches == [[2], [6]]
+        assert network.ran == [2, 6]
 
     run(test)
 
@@ -205,7 +176,7 @@ def test_what_has_run_is_let_go_while_the_thread_waits_for_more() -> None:
         """What an item holds."""
 
     async def body() -> None:
-        scheduler: Scheduler[Any, int] = Scheduler(lambda items: [0] * len(items), max_queue=8)
+        scheduler: Scheduler[Any, int] = Scheduler(lambda item: 0, max_queue=8)
         pixels = Pixels()
         held = weakref.ref(pixels)
         assert await submit(scheduler, pixels) == 0
@@ -239,7 +210,7 @@ def test_closing_finishes_what_is_admitted_and_refuses_the_rest() -> None:
         network.gate.set()
         assert await asyncio.gather(*tasks) == [4, 8]
         await closing
-        assert network.batches == [[2], [4]]
+        assert network.ran == [2, 4]
 
     run(test)
 
@@ -259,11 +230,12 @@ def test_an_item_admitted_before_closing_still_runs() -> None:
 class CrashingNetwork(Network):
     """Takes the thread down with it over each item above 100."""
 
-    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
-        results = super().__call__(items)
-        if max(items) > 100:
-            raise SystemExit(f"over {items}")
-        return results
+    def __call__(self, item: int) -> int:
+        if item > 100:
+            self.running.set()
+            assert self.gate.wait(TIMEOUT)
+            raise SystemExit(f"over {item}")
+        return super().__call__(item)
 
 
 def test_a_crash_fails_what_ran_and_spares_what_waits() -> None:
@@ -316,18 +288,6 @@ def test_after_a_crash_closing_still_finishes_what_is_admitted() -> None:
     run(test, network=CrashingNetwork())
 
 
-def test_a_batch_of_too_few_results_is_a_crash_like_any_other() -> None:
-    async def body() -> None:
-        counts = iter([0, 1])
-        scheduler: Scheduler[int, int] = Scheduler(lambda items: [2] * next(counts), max_queue=8)
-        with pytest.raises(InternalError):
-            await asyncio.wait_for(submit(scheduler, 1), TIMEOUT)
-        assert await asyncio.wait_for(submit(scheduler, 1), TIMEOUT) == 2
-        await scheduler.close()
-
-    asyncio.run(body())
-
-
 def test_nobody_waits_for_an_inference_thread_that_has_crashed_for_good() -> None:
     async def body() -> None:
         network, ended, crashes = CrashingNetwork(), threading.Event(), iter(range(1, 10))
@@ -363,3 +323,23 @@ def test_the_time_in_the_queue_is_measured() -> None:
         assert 0.1 <= place.queue_seconds < 2
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("measured", "items", "seconds"),
+    [
+        ([], 32, 1),
+        ([0.4], 7, 3),
+        ([0.4], 1, 1),
+        ([1.0, 2.0], 10, 12),
+        ([2.0], 2, 4),
+    ],
+    ids=["unmeasured", "rounded up", "at least one", "newest share", "whole"],
+)
+def test_what_items_will_take_follows_the_measured_rate(
+    measured: list[float], items: int, seconds: int
+) -> None:
+    rate = Rate()
+    for taken in measured:
+        rate.measure(taken)
+    assert rate.whole_seconds(items) == seconds
