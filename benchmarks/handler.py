@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.images.answer import answer, find_object
 from service.images.codec import Part, decode_photograph, decode_support
 from service.inference.cache import content_key
-from service.inference.engine import Engine, Segmentation, Shot, Task
+from service.inference.engine import Engine, Prediction, Shot, Task
 from service.options import Options
 from service.settings import Settings, read_settings
 
@@ -23,9 +23,9 @@ class FixedEngine(Engine):
     out, and its peers do the same.
     """
 
-    _result: Segmentation | None = None
+    _result: Prediction | None = None
 
-    def run(self, task: Task) -> Segmentation:
+    def run(self, task: Task) -> Prediction:
         """What the first task of the warm-up was answered with, for everyone."""
         if self._result is None:
             self._result = super().run(task)
@@ -70,7 +70,7 @@ class Handler:
             return kept
         return self.engine.fresh(decode_support(image, mask, self._max_pixels), key)
 
-    def _run(self, task: Task) -> Segmentation:
+    def _run(self, task: Task) -> Prediction:
         with self._turn:
             return self.engine.run(task)
 

@@ -17,9 +17,9 @@ from service.http.head import HeadAsGet
 from service.http.observe import Observe
 from service.http.openapi import describe
 from service.http.origins import EXPOSED_HEADERS, Origins, allowed_hosts, split_names
-from service.inference.engine import Engine, Segmentation, Task
+from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
-from service.inference.queue import Scheduler
+from service.inference.queue import InferenceQueue
 from service.library.sets import Library, Limits
 from service.metrics.metrics import Telemetry
 from service.release import installed_version
@@ -109,23 +109,25 @@ async def _lifespan(
         engine = await asyncio.to_thread(Engine.load, settings)
     if library is None:
         library = await asyncio.to_thread(open_library, settings)
-    scheduler = _schedule(settings, engine, app)
+    queue = _open_queue(settings, engine, app)
     with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
         try:
-            await _warm_up(engine, scheduler)
-            app.state.runtime = Runtime(settings, engine, scheduler, workers, library)
+            await _warm_up(engine, queue)
+            app.state.runtime = Runtime(settings, engine, queue, workers, library)
             _watch(app.state.telemetry, app.state.runtime)
             async with app.state.telemetry.kept_fresh():
                 yield
         finally:
-            await scheduler.close()
+            await queue.close()
             await asyncio.to_thread(library.close)
             app.state.runtime = None
 
 
-def _schedule(settings: Settings, engine: Engine, app: FastAPI) -> Scheduler[Task, Segmentation]:
+def _open_queue(
+    settings: Settings, engine: Engine, app: FastAPI
+) -> InferenceQueue[Task, Prediction]:
     """``app.state.on_end`` is called, on another thread, where inference has ended for good."""
-    return Scheduler(
+    return InferenceQueue(
         telling_of_memory(engine.run),
         settings.max_queue,
         on_crash=app.state.telemetry.inference_crashes.inc,
@@ -137,14 +139,14 @@ def _nothing() -> None:
     pass
 
 
-async def _warm_up(engine: Engine, scheduler: Scheduler[Task, Segmentation]) -> None:
+async def _warm_up(engine: Engine, queue: InferenceQueue[Task, Prediction]) -> None:
     for task in engine.warm_up_tasks():
-        with scheduler.admit() as place:
-            engine.restore(await scheduler.run(place, task))
+        with queue.admit() as place:
+            engine.restore(await queue.run(place, task))
 
 
 def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
-    telemetry.watch(telemetry.queue_depth, lambda: runtime.scheduler.waiting)
+    telemetry.watch(telemetry.queue_depth, lambda: runtime.queue.waiting)
     telemetry.watch(telemetry.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
     telemetry.watch(telemetry.device_memory, runtime.engine.executor.memory_bytes)
     description = operations.describe_instance(runtime)

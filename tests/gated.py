@@ -13,7 +13,7 @@ from model.episode import Photograph
 from model.predictor import PreparedQuery
 from pictures import one_shot_form, scope
 from service.app import create_app
-from service.inference.engine import Engine, Segmentation, Task
+from service.inference.engine import Engine, Prediction, Task
 from service.settings import Settings
 
 TIMEOUT = 10
@@ -39,7 +39,7 @@ class GatedEngine(Engine):
         assert self.decode_gate.wait(TIMEOUT)
         return super().prepare_query(photograph)
 
-    def run(self, task: Task) -> Segmentation:
+    def run(self, task: Task) -> Prediction:
         """Wait, then compute."""
         self.entered.release()
         assert self.gate.wait(TIMEOUT)

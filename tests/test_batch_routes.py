@@ -297,21 +297,21 @@ def test_a_full_queue_refuses_a_batch_before_its_stream(
     def full() -> Any:
         raise QueueFullError("full", headers={"Retry-After": "1"})
 
-    monkeypatch.setattr(runtime_of(client).scheduler, "admit", full)
+    monkeypatch.setattr(runtime_of(client).queue, "admit", full)
     problem(client.post(PATH, files=[*SUPPORTS, query(1)]), 429, "queue_full")
 
 
 def test_what_is_left_of_a_batch_at_shutdown_is_told(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scheduler = runtime_of(client).scheduler
-    run = scheduler.run
+    queue = runtime_of(client).queue
+    run = queue.run
 
     async def run_and_drain(place: Any, task: Any) -> Any:
-        scheduler.drain()
+        queue.drain()
         return await run(place, task)
 
-    monkeypatch.setattr(scheduler, "run", run_and_drain)
+    monkeypatch.setattr(queue, "run", run_and_drain)
     first, second = read_lines(ask(client, query(1), query(2), headers=LINES).content)
     assert (first["status"], second["status"]) == ("ok", "error")
     assert second["problem"]["code"] == "shutting_down"

@@ -15,7 +15,7 @@ import torch
 
 from pictures import one_shot_form
 from service.app import create_app
-from service.inference.engine import Engine, Segmentation, Task
+from service.inference.engine import Engine, Prediction, Task
 from service.inference.thread import MAX_CRASHES
 from service.settings import Settings
 from serving import served
@@ -42,7 +42,7 @@ class FaultyEngine(Engine):
 
     fault: BaseException | None = None
 
-    def run(self, task: Task) -> Segmentation:
+    def run(self, task: Task) -> Prediction:
         """Raise or compute."""
         fault, self.fault = self.fault, None
         if fault:

@@ -28,7 +28,7 @@ def test_what_waits_at_its_deadline_is_answered_504_and_never_computed(settings:
         late = await post(client, SOON)
         assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
         assert "0.05 s" in late.json()["detail"]
-        assert app.state.runtime.scheduler.waiting == 0
+        assert app.state.runtime.queue.waiting == 0
         engine.gate.set()
         assert (await running).status_code == 200
         assert (await post(client)).status_code == 200

@@ -13,7 +13,7 @@ from pictures import one_shot_form
 from service.app import create_app
 from service.errors import catalogue
 from service.http.guard import HEADERS
-from service.inference.engine import Engine, Segmentation, Task
+from service.inference.engine import Engine, Prediction, Task
 from service.metrics.logs import ACCESS, JsonLines, TextLines
 from service.release import installed_version
 from service.settings import Settings
@@ -26,7 +26,7 @@ class FailingEngine(Engine):
 
     warm = False
 
-    def run(self, task: Task) -> Segmentation:
+    def run(self, task: Task) -> Prediction:
         """Fail, or compute."""
         if self.warm:
             raise RuntimeError(SECRET)

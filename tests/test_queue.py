@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
-from service.inference.queue import Rate, Scheduler
+from service.inference.queue import InferenceQueue, Rate
 
 TIMEOUT = 5
 
@@ -33,52 +33,52 @@ class Network:
 
 
 def run(
-    test: Callable[[Scheduler[int, int], Network], Awaitable[None]],
+    test: Callable[[InferenceQueue[int, int], Network], Awaitable[None]],
     max_queue: int = 8,
     network: Network | None = None,
 ) -> None:
-    """Run a test against a scheduler whose network waits at a closed gate; then close it."""
+    """Run a test against a queue whose network waits at a closed gate; then close it."""
     network = network or Network()
 
     async def body() -> None:
-        scheduler: Scheduler[int, int] = Scheduler(network, max_queue)
+        queue: InferenceQueue[int, int] = InferenceQueue(network, max_queue)
         try:
-            await asyncio.wait_for(test(scheduler, network), TIMEOUT)
+            await asyncio.wait_for(test(queue, network), TIMEOUT)
         finally:
             network.gate.set()
-            await asyncio.wait_for(scheduler.close(), TIMEOUT)
+            await asyncio.wait_for(queue.close(), TIMEOUT)
 
     asyncio.run(body())
 
 
-async def submit(scheduler: Scheduler[int, int], item: int) -> int:
-    with scheduler.admit() as place:
-        return await scheduler.run(place, item)
+async def submit(queue: InferenceQueue[int, int], item: int) -> int:
+    with queue.admit() as place:
+        return await queue.run(place, item)
 
 
 async def fill(
-    scheduler: Scheduler[int, int], network: Network, *items: int
+    queue: InferenceQueue[int, int], network: Network, *items: int
 ) -> list[asyncio.Task[int]]:
     """Submit items in order; the first is running and the others wait when this returns."""
-    tasks = [asyncio.create_task(submit(scheduler, items[0]))]
+    tasks = [asyncio.create_task(submit(queue, items[0]))]
     await asyncio.to_thread(network.running.wait, TIMEOUT)
     for item in items[1:]:
-        tasks.append(asyncio.create_task(submit(scheduler, item)))
+        tasks.append(asyncio.create_task(submit(queue, item)))
         await asyncio.sleep(0)
     return tasks
 
 
 def test_an_item_gets_its_result() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
         network.gate.set()
-        assert await submit(scheduler, 4) == 8
+        assert await submit(queue, 4) == 8
 
     run(test)
 
 
 def test_items_run_first_come_first_served() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 2, 8, 4, 6)
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        tasks = await fill(queue, network, 2, 8, 4, 6)
         network.gate.set()
         assert await asyncio.gather(*tasks) == [4, 16, 8, 12]
         assert network.ran == [2, 8, 4, 6]
@@ -87,8 +87,8 @@ def test_items_run_first_come_first_served() -> None:
 
 
 def test_a_bad_item_fails_alone() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 2, 4, 5, 6)
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        tasks = await fill(queue, network, 2, 4, 5, 6)
         network.gate.set()
         _, before, bad, after = await asyncio.gather(*tasks, return_exceptions=True)
         assert (before, after) == (8, 12)
@@ -98,36 +98,36 @@ def test_a_bad_item_fails_alone() -> None:
 
 
 def test_beyond_the_limit_of_waiting_items_admission_is_refused() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 2, 4, 6)
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        tasks = await fill(queue, network, 2, 4, 6)
         with pytest.raises(QueueFullError) as caught:
-            await submit(scheduler, 8)
+            await submit(queue, 8)
         assert int(caught.value.headers["Retry-After"]) >= 1
         network.gate.set()
         assert await asyncio.gather(*tasks) == [4, 8, 12]
-        assert await submit(scheduler, 8) == 16
+        assert await submit(queue, 8) == 16
 
     run(test, max_queue=2)
 
 
 def test_an_item_that_is_still_being_decoded_holds_its_place() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        with scheduler.admit(), scheduler.admit(), pytest.raises(QueueFullError):
-            await submit(scheduler, 2)
-        assert scheduler.waiting == 0
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        with queue.admit(), queue.admit(), pytest.raises(QueueFullError):
+            await submit(queue, 2)
+        assert queue.waiting == 0
 
     run(test, max_queue=2)
 
 
 def test_retry_after_counts_what_waits_and_what_runs_at_the_measured_rate() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
         asyncio.get_running_loop().call_later(0.6, network.gate.set)
-        await submit(scheduler, 2)
+        await submit(queue, 2)
         network.gate.clear()
         network.running.clear()
-        tasks = await fill(scheduler, network, 2, 4)
+        tasks = await fill(queue, network, 2, 4)
         with pytest.raises(QueueFullError, match="try again in 2 s") as caught:
-            await submit(scheduler, 6)
+            await submit(queue, 6)
         assert caught.value.headers == {"Retry-After": "2"}
         network.gate.set()
         await asyncio.gather(*tasks)
@@ -136,11 +136,11 @@ def test_retry_after_counts_what_waits_and_what_runs_at_the_measured_rate() -> N
 
 
 def test_a_cancelled_item_is_never_computed_and_gives_up_its_place() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        first, second, third = await fill(scheduler, network, 2, 4, 6)
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        first, second, third = await fill(queue, network, 2, 4, 6)
         second.cancel()
         await asyncio.wait([second])
-        assert scheduler.waiting == 1
+        assert queue.waiting == 1
         network.gate.set()
         assert await asyncio.gather(first, third) == [4, 12]
         assert network.ran == [2, 6]
@@ -152,11 +152,11 @@ def test_a_cancelled_item_is_let_go_at_once() -> None:
     class Pixels:
         """What an item holds."""
 
-    async def test(scheduler: Scheduler[Any, int], network: Network) -> None:
-        (first,) = await fill(scheduler, network, 2)
+    async def test(queue: InferenceQueue[Any, int], network: Network) -> None:
+        (first,) = await fill(queue, network, 2)
         pixels = Pixels()
         held = weakref.ref(pixels)
-        waiting = asyncio.create_task(submit(scheduler, pixels))
+        waiting = asyncio.create_task(submit(queue, pixels))
         del pixels
         await asyncio.sleep(0)
         assert held() is not None
@@ -176,22 +176,22 @@ def test_what_has_run_is_let_go_while_the_thread_waits_for_more() -> None:
         """What an item holds."""
 
     async def body() -> None:
-        scheduler: Scheduler[Any, int] = Scheduler(lambda item: 0, max_queue=8)
+        queue: InferenceQueue[Any, int] = InferenceQueue(lambda item: 0, max_queue=8)
         pixels = Pixels()
         held = weakref.ref(pixels)
-        assert await submit(scheduler, pixels) == 0
+        assert await submit(queue, pixels) == 0
         del pixels
         while held():  # the thread is on its way back
             gc.collect()
             await asyncio.sleep(0.01)
-        await scheduler.close()
+        await queue.close()
 
     asyncio.run(asyncio.wait_for(body(), TIMEOUT))
 
 
 def test_an_item_cancelled_while_it_runs_does_not_disturb_the_next() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        first, second = await fill(scheduler, network, 2, 4)
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        first, second = await fill(queue, network, 2, 4)
         first.cancel()
         await asyncio.wait([first])
         network.gate.set()
@@ -201,12 +201,12 @@ def test_an_item_cancelled_while_it_runs_does_not_disturb_the_next() -> None:
 
 
 def test_closing_finishes_what_is_admitted_and_refuses_the_rest() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 2, 4)
-        closing = asyncio.create_task(scheduler.close())
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        tasks = await fill(queue, network, 2, 4)
+        closing = asyncio.create_task(queue.close())
         await asyncio.sleep(0)
         with pytest.raises(ShuttingDownError):
-            await submit(scheduler, 6)
+            await submit(queue, 6)
         network.gate.set()
         assert await asyncio.gather(*tasks) == [4, 8]
         await closing
@@ -216,12 +216,12 @@ def test_closing_finishes_what_is_admitted_and_refuses_the_rest() -> None:
 
 
 def test_an_item_admitted_before_closing_still_runs() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
         network.gate.set()
-        with scheduler.admit() as place:
-            closing = asyncio.create_task(scheduler.close())
+        with queue.admit() as place:
+            closing = asyncio.create_task(queue.close())
             await asyncio.sleep(0.05)
-            assert await scheduler.run(place, 2) == 4
+            assert await queue.run(place, 2) == 4
         await closing
 
     run(test)
@@ -239,19 +239,19 @@ class CrashingNetwork(Network):
 
 
 def test_a_crash_fails_what_ran_and_spares_what_waits() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 101, 4, 6)
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        tasks = await fill(queue, network, 101, 4, 6)
         network.gate.set()
         crashed, *spared = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(crashed, InternalError)
         assert spared == [8, 12]
-        scheduler.check_ready()
-        assert await submit(scheduler, 8) == 16
+        queue.check_ready()
+        assert await submit(queue, 8) == 16
 
     run(test, network=CrashingNetwork())
 
 
-def test_between_two_threads_work_is_taken_but_the_scheduler_is_not_ready() -> None:
+def test_between_two_threads_work_is_taken_but_the_queue_is_not_ready() -> None:
     async def body() -> None:
         network, crashed, go_on = CrashingNetwork(), threading.Event(), threading.Event()
 
@@ -259,26 +259,26 @@ def test_between_two_threads_work_is_taken_but_the_scheduler_is_not_ready() -> N
             crashed.set()
             assert go_on.wait(TIMEOUT)
 
-        scheduler: Scheduler[int, int] = Scheduler(network, 8, on_crash=wait)
+        queue: InferenceQueue[int, int] = InferenceQueue(network, 8, on_crash=wait)
         network.gate.set()
         with pytest.raises(InternalError):
-            await submit(scheduler, 101)
+            await submit(queue, 101)
         assert await asyncio.to_thread(crashed.wait, TIMEOUT)
         with pytest.raises(NotReadyError):
-            scheduler.check_ready()
-        waiting = asyncio.create_task(submit(scheduler, 4))
+            queue.check_ready()
+        waiting = asyncio.create_task(submit(queue, 4))
         go_on.set()
         assert await waiting == 8
-        scheduler.check_ready()
-        await scheduler.close()
+        queue.check_ready()
+        await queue.close()
 
     asyncio.run(body())
 
 
 def test_after_a_crash_closing_still_finishes_what_is_admitted() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        tasks = await fill(scheduler, network, 101, 4)
-        closing = asyncio.create_task(scheduler.close())
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        tasks = await fill(queue, network, 101, 4)
+        closing = asyncio.create_task(queue.close())
         network.gate.set()
         crashed, spared = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(crashed, InternalError)
@@ -291,11 +291,11 @@ def test_after_a_crash_closing_still_finishes_what_is_admitted() -> None:
 def test_nobody_waits_for_an_inference_thread_that_has_crashed_for_good() -> None:
     async def body() -> None:
         network, ended, crashes = CrashingNetwork(), threading.Event(), iter(range(1, 10))
-        scheduler: Scheduler[int, int] = Scheduler(
+        queue: InferenceQueue[int, int] = InferenceQueue(
             network, 8, on_crash=crashes.__next__, on_end=ended.set
         )
-        tasks = await fill(scheduler, network, 101, 103, 105, 2)
-        with scheduler.admit() as decoding:
+        tasks = await fill(queue, network, 101, 103, 105, 2)
+        with queue.admit() as decoding:
             network.gate.set()
             _, pending = await asyncio.wait(tasks, timeout=TIMEOUT)
             assert not pending
@@ -303,20 +303,20 @@ def test_nobody_waits_for_an_inference_thread_that_has_crashed_for_good() -> Non
             assert kinds == [InternalError] * 3 + [NotReadyError]
             assert await asyncio.to_thread(ended.wait, TIMEOUT)
             with pytest.raises(NotReadyError):
-                await scheduler.run(decoding, 4)
+                await queue.run(decoding, 4)
         with pytest.raises(NotReadyError):
-            scheduler.check_ready()
+            queue.check_ready()
         assert next(crashes) == 4
-        await asyncio.wait_for(scheduler.close(), TIMEOUT)
+        await asyncio.wait_for(queue.close(), TIMEOUT)
 
     asyncio.run(body())
 
 
 def test_the_time_in_the_queue_is_measured() -> None:
-    async def test(scheduler: Scheduler[int, int], network: Network) -> None:
-        (first,) = await fill(scheduler, network, 2)
-        with scheduler.admit() as place:
-            waiting = asyncio.create_task(scheduler.run(place, 4))
+    async def test(queue: InferenceQueue[int, int], network: Network) -> None:
+        (first,) = await fill(queue, network, 2)
+        with queue.admit() as place:
+            waiting = asyncio.create_task(queue.run(place, 4))
             await asyncio.sleep(0.1)
             network.gate.set()
             await asyncio.gather(first, waiting)

@@ -15,7 +15,7 @@ def test_a_full_queue_is_answered_429_with_the_time_to_wait(settings: Settings) 
     async def test(app: FastAPI, engine: GatedEngine, client: httpx.AsyncClient) -> None:
         running = await start(client, engine)
         waiting = asyncio.create_task(post(client))
-        await until(lambda: app.state.runtime.scheduler.waiting == 1)
+        await until(lambda: app.state.runtime.queue.waiting == 1)
         refused = await post(client)
         assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
         assert int(refused.headers["retry-after"]) >= 1
@@ -45,10 +45,10 @@ def test_what_waits_for_a_client_that_has_left_is_never_computed(settings: Setti
         running = await start(client, engine)
         left = asyncio.Event()
         leaving = asyncio.create_task(leave(app, client, left))
-        await until(lambda: app.state.runtime.scheduler.waiting == 1)
+        await until(lambda: app.state.runtime.queue.waiting == 1)
         left.set()
         await leaving
-        assert app.state.runtime.scheduler.waiting == 0
+        assert app.state.runtime.queue.waiting == 0
         engine.gate.set()
         assert (await running).status_code == 200
         await post(client)
@@ -74,7 +74,7 @@ def test_a_client_that_leaves_while_its_request_is_decoded_is_not_computed(
         await asyncio.to_thread(engine.decoding.acquire, timeout=TIMEOUT)
         left.set()
         await leaving
-        assert app.state.runtime.scheduler.waiting == 0
+        assert app.state.runtime.queue.waiting == 0
         engine.decode_gate.set()
         assert (await post(client)).status_code == 200
         assert engine.computed == 1
@@ -98,7 +98,7 @@ def test_a_client_that_leaves_while_its_request_runs_frees_its_place(settings: S
 def test_draining_refuses_new_work_and_finishes_the_old(settings: Settings) -> None:
     async def test(app: FastAPI, engine: GatedEngine, client: httpx.AsyncClient) -> None:
         running = await start(client, engine)
-        app.state.runtime.scheduler.drain()
+        app.state.runtime.queue.drain()
         refused = await post(client)
         assert (refused.status_code, refused.json()["code"]) == (503, "shutting_down")
         ready = await client.get("/readyz")
@@ -114,7 +114,7 @@ def test_the_queue_depth_is_measured(settings: Settings) -> None:
     async def test(app: FastAPI, engine: GatedEngine, client: httpx.AsyncClient) -> None:
         requests = [await start(client, engine)]
         requests += [asyncio.create_task(post(client)) for _ in range(3)]
-        await until(lambda: app.state.runtime.scheduler.waiting == 3)
+        await until(lambda: app.state.runtime.queue.waiting == 3)
         assert "sgone_queue_depth 3.0" in (await client.get("/metrics")).text
         engine.gate.set()
         await asyncio.gather(*requests)

@@ -15,7 +15,7 @@ from model.episode import Support
 from pictures import encode, grey_mask, object_mask, photograph
 from service.app import create_app
 from service.errors import SupportSetNotFoundError
-from service.inference.engine import Engine, FreshSupport, Segmentation, Shot
+from service.inference.engine import Engine, FreshSupport, Prediction, Shot
 from service.library.sets import NewPair
 from service.segment.runtime import Runtime
 from service.segment.stored import StoredSupports, keep_encodings, load_supports, pack, unpack
@@ -42,17 +42,17 @@ def set_id(runtime: Runtime) -> str:
     return runtime.library.create("Mugs", "mug", pairs).id
 
 
-def segment(runtime: Runtime, supports: StoredSupports) -> Segmentation:
+def segment(runtime: Runtime, supports: StoredSupports) -> Prediction:
     task = runtime.engine.prepare(supports.shots, QUERY, "average")
     return runtime.engine.run(task)
 
 
-def use(runtime: Runtime, set_id: str) -> tuple[StoredSupports, Segmentation]:
+def use(runtime: Runtime, set_id: str) -> tuple[StoredSupports, Prediction]:
     """What a request does with a stored set."""
     supports = load_supports(runtime, set_id)
-    segmentation = segment(runtime, supports)
-    keep_encodings(runtime, supports, segmentation.encodings)
-    return supports, segmentation
+    prediction = segment(runtime, supports)
+    keep_encodings(runtime, supports, prediction.encodings)
+    return supports, prediction
 
 
 def is_encoded(shots: tuple[Shot, ...]) -> list[bool]:

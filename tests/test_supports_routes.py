@@ -373,7 +373,7 @@ def _limit_pages(library: Library, pages: int) -> None:
 def test_a_full_queue_refuses_uploads(settings: Settings, engine: Engine) -> None:
     limited = settings.model_copy(update={"max_queue": 1})
     app = create_app(limited, engine)
-    with TestClient(app) as client, app.state.runtime.scheduler.admit():
+    with TestClient(app) as client, app.state.runtime.queue.admit():
         response = client.post("/supports", files=pairs(0), data={"name": "Mugs"})
         problem(response, 429, "queue_full")
         assert client.get("/supports").json()["total"] == 0

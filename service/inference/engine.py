@@ -48,7 +48,7 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class Prediction:
     """(N, 2, h, w) logits of N classes, and the times taken.
 
     ``size`` is the query's own (height, width). ``encodings`` has each support's own, for those who
@@ -129,7 +129,7 @@ class Engine:
             if thorough:
                 yield self.prepare([support, support], photograph, "average", shots=(1, 1))
 
-    def run(self, task: Task) -> Segmentation:
+    def run(self, task: Task) -> Prediction:
         """Encode the supports that are not at hand, then read the query and compare."""
         started = time.perf_counter()
         encoded = [self._encode(shot) for shot in task.supports]
@@ -138,7 +138,7 @@ class Engine:
         encode_ms = _since(started)
         started = time.perf_counter()
         logits = self._compare(task, encodings)
-        return Segmentation(
+        return Prediction(
             logits,
             task.query.size,
             encodings,
@@ -147,9 +147,9 @@ class Engine:
             segment_ms=_since(started),
         )
 
-    def restore(self, segmentation: Segmentation, number: int = 0) -> NDArray[np.float32]:
+    def restore(self, prediction: Prediction, number: int = 0) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
-        return self.segmenter.restore(segmentation.logits[number], segmentation.size)
+        return self.segmenter.restore(prediction.logits[number], prediction.size)
 
     def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""

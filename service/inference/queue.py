@@ -37,7 +37,7 @@ class Rate:
         return max(1, math.ceil(items * self._seconds_per_item))
 
 
-class Scheduler(Generic[Item, Result]):
+class InferenceQueue(Generic[Item, Result]):
     """Runs ``compute`` on one thread, over one item after the other.
 
     Cancelled items never run. Every future is settled when ``close`` returns. A crash of the

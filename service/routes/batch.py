@@ -95,5 +95,5 @@ def _read_options(form: Form, media_type: str) -> KShotOptions:
 async def _load_shots(request: Request, runtime: Runtime, form: Form) -> Shots:
     set_id = named_set(form)
     pairs = support_pairs(form.spooled, runtime.settings.max_shots) if set_id is None else []
-    with runtime.scheduler.admit():
+    with runtime.queue.admit():
         return await while_connected(request.receive, load_shots(runtime, set_id, pairs))

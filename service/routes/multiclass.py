@@ -13,7 +13,7 @@ from service.http.openapi import MULTICLASS_INPUT, MULTICLASS_RESPONSES
 from service.images.answer import Answer
 from service.images.codec import Part, decode_photograph
 from service.images.multiclass import answer_classes
-from service.inference.engine import Segmentation
+from service.inference.engine import Prediction
 from service.options import MulticlassOptions, read_options
 from service.segment.pairs import (
     SPARE_PARTS,
@@ -71,9 +71,9 @@ def _render(
     query: Part,
     options: MulticlassOptions,
     labels: Sequence[str],
-    segmentation: Segmentation,
+    prediction: Prediction,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
-    probability = partial(runtime.engine.restore, segmentation)
+    probability = partial(runtime.engine.restore, prediction)
     return answer_classes(labels, probability, options, runtime.engine.checkpoint, read_query)

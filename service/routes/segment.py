@@ -12,7 +12,7 @@ from service.http.negotiation import with_output
 from service.http.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
 from service.images.answer import Answer, answer, find_object
 from service.images.codec import Part, decode_photograph
-from service.inference.engine import Segmentation
+from service.inference.engine import Prediction
 from service.options import KShotOptions, Options, read_options
 from service.segment.pairs import (
     SUPPORT_PARTS,
@@ -108,9 +108,9 @@ def _render(
     query: Part,
     options: Options,
     labels: Sequence[str],
-    segmentation: Segmentation,
+    prediction: Prediction,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
-    finding = find_object(runtime.engine.restore(segmentation), options)
+    finding = find_object(runtime.engine.restore(prediction), options)
     return answer(finding, options, runtime.engine.checkpoint, read_query)

@@ -161,7 +161,7 @@ async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Respons
 async def _decode(runtime: Runtime, form: Form) -> list[NewPair]:
     """Hold a place in the queue meanwhile, so that what is decoded at once is bounded."""
     pairs = support_pairs(form.files, runtime.settings.max_shots)
-    with runtime.scheduler.admit():
+    with runtime.queue.admit():
         return await runtime.in_worker(
             partial(_new_pairs, pairs, runtime.settings.max_image_pixels)
         )

@@ -12,7 +12,7 @@ from service.http.problems import as_service_error
 from service.http.spool import SpooledPart
 from service.images.answer import Answer, answer, describe_segmentation, find_object
 from service.images.codec import decode_photograph
-from service.inference.engine import Segmentation, Shot, Task
+from service.inference.engine import Prediction, Shot, Task
 from service.options import KShotOptions
 from service.schemas import BatchFailed, BatchFound, BatchProblem
 from service.segment.runtime import Runtime
@@ -50,23 +50,23 @@ async def segment_each(
     for index, query in enumerate(queries):
         try:
             prepare = partial(_prepare, runtime, supports, query, options.fusion)
-            segmentation = await _segment(runtime, prepare, timeout_seconds)
-            render = partial(_found, runtime, index, query, segmentation, options)
+            prediction = await _segment(runtime, prepare, timeout_seconds)
+            render = partial(_found, runtime, index, query, prediction, options)
             outcome = await runtime.in_worker(render)
         except Exception as error:  # whatever it is, the other queries must not suffer for it
             yield _failed(index, query, error)
             continue
         if supports is shots.ready:
-            supports = segmentation.encodings
+            supports = prediction.encodings
             await runtime.in_worker(partial(keep_shots, runtime, [shots], supports))
         yield outcome
 
 
 async def _segment(
     runtime: Runtime, prepare: Callable[[], Task], timeout_seconds: float
-) -> Segmentation:
-    async with runtime.scheduler.queue_up() as place, within(timeout_seconds):
-        return await runtime.scheduler.run(place, await runtime.in_worker(prepare))
+) -> Prediction:
+    async with runtime.queue.queue_up() as place, within(timeout_seconds):
+        return await runtime.queue.run(place, await runtime.in_worker(prepare))
 
 
 def _prepare(
@@ -81,11 +81,11 @@ def _found(
     runtime: Runtime,
     index: int,
     query: SpooledPart,
-    segmentation: Segmentation,
+    prediction: Prediction,
     options: KShotOptions,
 ) -> Outcome:
     settings, checkpoint = runtime.settings, runtime.engine.checkpoint
-    finding = find_object(runtime.engine.restore(segmentation), options)
+    finding = find_object(runtime.engine.restore(prediction), options)
     described = describe_segmentation(finding, options, checkpoint)
     record = BatchFound(**dict(described), index=index, name=query.name)
     reply = answer(

@@ -16,7 +16,7 @@ from service.http.connection import while_connected
 from service.http.observe import Timings
 from service.images.answer import Answer
 from service.images.codec import Part, decode_photograph
-from service.inference.engine import Segmentation, Task
+from service.inference.engine import Prediction, Task
 from service.segment.runtime import Runtime, value_of
 from service.segment.shots import Shots, keep_shots
 
@@ -31,7 +31,7 @@ class Job:
     load: Callable[[], Awaitable[Classes]]
     query: Part
     fusion: Fusion
-    render: Callable[[Sequence[str], Segmentation], Answer]
+    render: Callable[[Sequence[str], Prediction], Answer]
 
 
 async def reply(request: Request, runtime: Runtime, job: Job) -> Response:
@@ -50,7 +50,7 @@ async def _work(
     request: Request, runtime: Runtime, job: Job
 ) -> tuple[Answer, BackgroundTask | None]:
     timings: Timings = request.state.timings
-    with runtime.scheduler.admit() as place:
+    with runtime.queue.admit() as place:
         with timings.stage("decode"):
             # Of several errors the client hears of the supports' first, whichever came first.
             classes, query = await asyncio.gather(
@@ -60,18 +60,18 @@ async def _work(
             )
             classes = value_of(classes)
             task = _task(runtime, classes, value_of(query), job.fusion)
-        segmentation = await runtime.scheduler.run(place, task)
+        prediction = await runtime.queue.run(place, task)
     timings["queue"] = place.queue_seconds
-    timings["encode"] = segmentation.encode_ms / 1e3
-    timings["segment"] = segmentation.segment_ms / 1e3
-    computed = segmentation.computed
-    request.app.state.telemetry.count_supports(computed, len(segmentation.encodings) - computed)
+    timings["encode"] = prediction.encode_ms / 1e3
+    timings["segment"] = prediction.segment_ms / 1e3
+    computed = prediction.computed
+    request.app.state.telemetry.count_supports(computed, len(prediction.encodings) - computed)
     with timings.stage("render"):
-        answer = await runtime.in_worker(partial(job.render, list(classes), segmentation))
+        answer = await runtime.in_worker(partial(job.render, list(classes), prediction))
     groups = list(chain.from_iterable(classes.values()))
     if not any(shots.unkept for shots in groups):
         return answer, None
-    return answer, BackgroundTask(keep_shots, runtime, groups, segmentation.encodings)
+    return answer, BackgroundTask(keep_shots, runtime, groups, prediction.encodings)
 
 
 def _prepare_query(runtime: Runtime, query: Part) -> PreparedQuery:

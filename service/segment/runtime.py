@@ -9,8 +9,8 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 
 from service.errors import NotReadyError
-from service.inference.engine import Engine, Segmentation, Task
-from service.inference.queue import Scheduler
+from service.inference.engine import Engine, Prediction, Task
+from service.inference.queue import InferenceQueue
 from service.library.sets import Library
 from service.settings import Settings
 
@@ -19,11 +19,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Runtime:
-    """The rooms behind the routes. ``workers`` decode and encode; the scheduler's thread infers."""
+    """The rooms behind the routes. ``workers`` decode and encode; the queue's thread infers."""
 
     settings: Settings
     engine: Engine
-    scheduler: Scheduler[Task, Segmentation]
+    queue: InferenceQueue[Task, Prediction]
     workers: ThreadPoolExecutor
     library: Library
 

@@ -43,7 +43,7 @@ def load_supports(runtime: Runtime, set_id: str) -> StoredSupports:
 def keep_encodings(
     runtime: Runtime, supports: StoredSupports, encodings: Sequence[EncodedShots]
 ) -> None:
-    """Store those of a Segmentation's ``encodings`` that the library did not have.
+    """Store those of a Prediction's ``encodings`` that the library did not have.
 
     A mask never fails for it: what cannot be stored is logged, and made again next time.
     """

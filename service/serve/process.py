@@ -155,7 +155,7 @@ class _Server(uvicorn.Server):
     def _refuse_work(self) -> None:
         runtime = self._app.state.runtime
         if runtime is not None:
-            runtime.scheduler.drain()
+            runtime.queue.drain()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless a second Ctrl-C has asked for the end."""
