@@ -12,7 +12,7 @@ import pytest
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
 from service.inference.queue import InferenceQueue, Rate
 
-TIMEOUT = 5
+TIMEOUT = 20
 
 
 class Network:
