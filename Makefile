@@ -6,7 +6,7 @@ BIN := .venv/bin
 SERVICE_VENV ?= .venv
 BENCH := .venv-bench/bin/python
 
-.PHONY: install serve test check release-check lock bench bench-quick bench-gpu clean
+.PHONY: install serve test hostile check release-check lock bench bench-quick bench-gpu clean
 
 install: .venv/installed
 
@@ -23,6 +23,10 @@ serve: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# What strangers may send, 40 times as much of it as the tests do.
+hostile: install
+	HOSTILE_INPUTS=10000 $(BIN)/python -m pytest -s tests/hostile
 
 check: install
 	$(BIN)/ruff check .
