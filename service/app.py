@@ -21,7 +21,7 @@ from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library, Limits
-from service.metrics.metrics import Telemetry
+from service.metrics.telemetry import Telemetry
 from service.release import installed_version
 from service.routes import batch, multiclass, operations, page, segment, supports
 from service.segment.runtime import Runtime
@@ -113,9 +113,10 @@ async def _lifespan(
     with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
         try:
             await _warm_up(engine, queue)
-            app.state.runtime = Runtime(settings, engine, queue, workers, library)
-            _watch(app.state.telemetry, app.state.runtime)
-            async with app.state.telemetry.kept_fresh():
+            telemetry: Telemetry = app.state.telemetry
+            app.state.runtime = Runtime(settings, engine, queue, workers, library, telemetry)
+            _watch(telemetry, app.state.runtime)
+            async with telemetry.exposition.kept_fresh():
                 yield
         finally:
             await queue.close()
@@ -146,9 +147,10 @@ async def _warm_up(engine: Engine, queue: InferenceQueue[Task, Prediction]) -> N
 
 
 def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
-    telemetry.watch(telemetry.queue_depth, lambda: runtime.queue.waiting)
-    telemetry.watch(telemetry.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
-    telemetry.watch(telemetry.device_memory, runtime.engine.executor.memory_bytes)
+    watch = telemetry.exposition.watch
+    watch(telemetry.queue_depth, lambda: runtime.queue.waiting)
+    watch(telemetry.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
+    watch(telemetry.device_memory, runtime.engine.executor.memory_bytes)
     description = operations.describe_instance(runtime)
     telemetry.build.labels(
         version=description.version,

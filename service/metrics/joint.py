@@ -1,6 +1,6 @@
-"""Metrics of several workers as one: each writes files that all can read (prometheus_client's way).
+"""The folder in which prometheus_client joins the metrics of several workers.
 
-prometheus_client looks at the variable when it is imported, so it is imported late here.
+prometheus_client reads the variable when it is imported, so that it is imported late here.
 """
 
 import os
@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# The files are mapped into memory and written at each request: no disk should have them.
+# Each request writes into these files, which are mapped into memory: keep them off the disk.
 _MEMORY = Path("/dev/shm")
 
 
 @contextmanager
 def joint_metrics() -> Iterator[None]:
-    """In the parent: a folder for the workers that are started inside, removed at the end."""
+    """In the parent: make the folder for workers that start inside the block; remove it after."""
     in_memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="sgone-metrics-", dir=in_memory) as folder:
         os.environ[FOLDER_VARIABLE] = folder
@@ -25,12 +25,12 @@ def joint_metrics() -> Iterator[None]:
 
 
 def forget_gauges(pid: int) -> None:
-    """In the parent: a worker that has ended holds no memory and has no queue; its counts stay."""
+    """In the parent: drop the gauges of a worker that has ended. What it counted stays."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def remove_metrics() -> None:
-    """In a worker whose parent was killed, and could not remove them."""
+    """In a worker: remove the folder, since the parent was killed and could not."""
     shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)

@@ -54,8 +54,8 @@ async def info(runtime: Running) -> Info:
 )
 async def metrics(request: Request) -> Response:
     """Requests by route and status, stage latencies, queue depth, memory."""
-    exposition = await run_in_threadpool(request.app.state.telemetry.exposition)
-    return Response(exposition, media_type=CONTENT_TYPE_LATEST)
+    text = await run_in_threadpool(request.app.state.telemetry.exposition.text)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/docs/errors", include_in_schema=False)

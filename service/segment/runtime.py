@@ -12,6 +12,7 @@ from service.errors import NotReadyError
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library
+from service.metrics.telemetry import Telemetry
 from service.settings import Settings
 
 Value = TypeVar("Value")
@@ -26,6 +27,7 @@ class Runtime:
     queue: InferenceQueue[Task, Prediction]
     workers: ThreadPoolExecutor
     library: Library
+    telemetry: Telemetry
 
     async def in_worker(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop."""

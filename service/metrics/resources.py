@@ -1,4 +1,8 @@
-"""A process's memory, CPU time and files in a form that workers can add up."""
+"""A process's memory, CPU time and files, in a form that workers can add up.
+
+prometheus_client's ProcessCollector tells them of one process: custom collectors do not work in
+its multiprocess mode.
+"""
 
 import threading
 from typing import Literal
@@ -16,8 +20,8 @@ _MODES: dict[str, Literal["livesum", "livemin"]] = {
 _CPU = "process_cpu_seconds"
 
 
-class ProcessMetrics:
-    """ProcessCollector's metrics, as of the last ``refresh``; its own are of one process only."""
+class JointResources:
+    """ProcessCollector's metrics under the same names, as they were at the last ``refresh``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._collector = ProcessCollector(registry=None)
@@ -34,12 +38,12 @@ class ProcessMetrics:
                 )
 
     def refresh(self) -> None:
-        """Read this process's figures; for any thread."""
+        """Read this process's figures. For any thread."""
         with self._lock:
             for family in self._collector.collect():
                 value = family.samples[0].value
                 if family.name == _CPU:
                     self._cpu.inc(value - self._cpu_counted)
                     self._cpu_counted = value
-                else:
+                elif family.name in self._gauges:
                     self._gauges[family.name].set(value)

@@ -1,0 +1,84 @@
+"""What one app counts and times."""
+
+from functools import partial
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from service.metrics.exposition import Exposition
+
+STAGES = ("decode", "queue", "encode", "segment", "render")
+_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Telemetry:
+    """The metrics of one app, by name; ``exposition`` shows them to Prometheus.
+
+    Gauges of several workers are added up: each has a memory and a queue of its own.
+    """
+
+    def __init__(self) -> None:
+        self.exposition = Exposition()
+        count = partial(Counter, registry=self.exposition.registry)
+        time = partial(Histogram, registry=self.exposition.registry, buckets=_BUCKETS)
+        gauge = partial(Gauge, registry=self.exposition.registry, multiprocess_mode="livesum")
+        self.requests = count(
+            "sgone_requests", "Requests by route template and status.", ("route", "status")
+        )
+        self.request_seconds = time(
+            "sgone_request_seconds",
+            "Time from a request's headers to the end of its reply.",
+            ("route",),
+        )
+        self.stage_seconds = time(
+            "sgone_stage_seconds",
+            f"Time of one stage of a request: {', '.join(STAGES)}.",
+            ("stage",),
+        )
+        self.supports = count(
+            "sgone_supports",
+            "Supports of answered requests: encoded for them (computed), or at hand (kept).",
+            ("encoding",),
+        )
+        self.prototype_cache = gauge(
+            "sgone_prototype_cache_bytes", "Encodings of sent supports that are kept in memory."
+        )
+        self.queue_depth = gauge("sgone_queue_depth", "Requests that wait for the network.")
+        self.problems = count(
+            "sgone_problems", "Errors by code: replies, and failed queries of a batch.", ("code",)
+        )
+        self.inference_crashes = count(
+            "sgone_inference_crashes",
+            "Crashes of the inference thread; another takes its place, but for the last.",
+        )
+        self.device_memory = gauge(
+            "sgone_device_memory_bytes",
+            "Memory that torch holds on the GPU; 0 on CPU (see process_resident_memory_bytes).",
+        )
+        # prometheus_client's Info, which says the same, does not work among several workers.
+        self.build = gauge(
+            "sgone_info",
+            "What this instance runs.",
+            ("version", "model", "checkpoint_sha256", "executor", "device", "precision"),
+            multiprocess_mode="livemax",
+        )
+        self._show_zeros()
+
+    def count_refused(self, status: int, code: str) -> None:
+        """Count a connection that was refused, or cut off, outside of any route."""
+        self.requests.labels("unmatched", str(status)).inc()
+        self.count_problem(code)
+
+    def count_supports(self, computed: int, kept: int) -> None:
+        """Count the supports of one request."""
+        self.supports.labels("computed").inc(computed)
+        self.supports.labels("kept").inc(kept)
+
+    def count_problem(self, code: str) -> None:
+        """Count an error reply, or a query of a batch that failed."""
+        self.problems.labels(code).inc()
+
+    def _show_zeros(self) -> None:
+        """Labels whose values are known are shown before they are first counted."""
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+        self.count_supports(computed=0, kept=0)
