@@ -194,6 +194,24 @@ def test_the_access_log_has_the_code_of_an_error(
     assert json.loads(JsonLines().format(record))["code"] == "missing_part"
 
 
+@pytest.mark.parametrize(
+    ("address", "logged"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("1.2.3.4 code=forged", "1.2.3.4%20code%3Dforged"),
+    ],
+)
+def test_the_access_log_has_the_clients_address(
+    settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture, address: str, logged: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    TestClient(create_app(settings, engine), client=(address, 50000)).get("/nowhere")
+    (record,) = [record for record in caplog.records if record.name == ACCESS]
+    assert json.loads(JsonLines().format(record))["client"] == logged
+    assert f" client={logged} " in TextLines().format(record)
+
+
 def test_a_path_cannot_forge_a_line_of_the_log(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,6 +17,8 @@ from service.metrics.telemetry import Telemetry
 
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# An IPv6 address with the name of its interface has at most 61 characters.
+_MAX_ADDRESS = 64
 _log = logging.getLogger(__name__)
 _access_log = logging.getLogger(ACCESS)
 
@@ -67,7 +69,7 @@ class Observe:
         self.telemetry.requests.labels(route, str(observed.status)).inc()
         self.telemetry.request_seconds.labels(route).observe(seconds)
         if "code" in scope["state"]:
-            self.telemetry.problems.labels(scope["state"]["code"]).inc()
+            self.telemetry.count_problem(scope["state"]["code"])
         for stage, stage_seconds in observed.timings.items():
             self.telemetry.stage_seconds.labels(stage).observe(stage_seconds)
         _access_log.log(
@@ -108,10 +110,17 @@ def _access_fields(scope: Scope, observed: _Observed, seconds: float) -> dict[st
     error = {"code": scope["state"]["code"]} if "code" in scope["state"] else {}
     return {
         "request_id": observed.request_id,
+        **_client_field(scope),
         **error,
         "total_ms": round(seconds * 1e3, 1),
         **stages,
     }
+
+
+def _client_field(scope: Scope) -> dict[str, str]:
+    """The client's address. A proxy that uvicorn trusts can name any text as it."""
+    client = scope.get("client")
+    return {"client": quote(client[0][:_MAX_ADDRESS], safe=":")} if client else {}
 
 
 def _request_id(scope: Scope) -> str:

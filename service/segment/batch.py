@@ -54,7 +54,7 @@ async def segment_each(
             render = partial(_found, runtime, index, query, prediction, options)
             outcome = await runtime.in_worker(render)
         except Exception as error:  # whatever it is, the other queries must not suffer for it
-            yield _failed(index, query, error)
+            yield _failed(runtime, index, query, error)
             continue
         if supports is shots.ready:
             supports = prediction.encodings
@@ -97,8 +97,9 @@ def _found(
     return Outcome(index, query.name, _line(record), reply)
 
 
-def _failed(index: int, query: SpooledPart, error: Exception) -> Outcome:
+def _failed(runtime: Runtime, index: int, query: SpooledPart, error: Exception) -> Outcome:
     known = as_service_error(error)
+    runtime.telemetry.count_problem(known.code)
     if isinstance(known, InternalError):
         _log.error("query %d of a batch failed", index, exc_info=error)
     problem = BatchProblem(code=known.code, title=known.title, detail=str(known))
