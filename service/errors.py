@@ -51,21 +51,19 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 ├── ClientGoneError               499  client_gone
 │   └── ReplyUnreadError               reply_unread
 └── InternalError                 500  internal_error
-
-SettingsError is no reply: it is a ModelError, one sentence and exit code 1 at start-up.
 """
 
-from collections.abc import Iterator
+import re
 
 from model import errors as model_errors
 
 
 class SettingsError(model_errors.ModelError):
-    """A setting that is unknown or impossible; raised before the service starts."""
+    """A setting is unknown or impossible. It ends the start with a sentence and exit code 1."""
 
 
 class ServiceError(Exception):
-    """A reply other than success. ``field`` names the part at fault, arrays indexed."""
+    """A reply other than success. ``field`` names the part at fault, such as support_mask[1]."""
 
     status = 500
     code = ""
@@ -78,378 +76,219 @@ class ServiceError(Exception):
         self.field = field
         self.headers = headers or {}
 
+    def __init_subclass__(cls, *, status: int = 0, title: str = "", code: str = "") -> None:
+        """A class with a title is a reply. Its name gives its code: NotAFileError, not_a_file."""
+        if status:
+            cls.status = status
+        if title:
+            words = re.findall("[A-Z][a-z]*", cls.__name__.removesuffix("Error"))
+            cls.title, cls.code = title, code or "_".join(words).lower()
 
-class RequestError(ServiceError):
+
+class RequestError(ServiceError, status=422):
     """The parts and options of a request."""
 
-    status = 422
 
-
-class MissingPartError(RequestError):
+class MissingPartError(RequestError, title="A part is missing"):
     """A part that the endpoint needs is not in the form."""
 
-    code = "missing_part"
-    title = "A part is missing"
 
-
-class DuplicatePartError(RequestError):
+class DuplicatePartError(RequestError, title="A part is sent more than once"):
     """A part that may come once is in the form more than once."""
 
-    code = "duplicate_part"
-    title = "A part is sent more than once"
 
-
-class UnexpectedPartError(RequestError):
+class UnexpectedPartError(RequestError, title="A part is not known here"):
     """A part that the endpoint does not know is in the form."""
 
-    code = "unexpected_part"
-    title = "A part is not known here"
 
-
-class NotAFileError(RequestError):
+class NotAFileError(RequestError, title="A part is of the wrong kind"):
     """A text field where a file is due, or a file where text is due."""
 
-    code = "not_a_file"
-    title = "A part is of the wrong kind"
 
-
-class InvalidOptionError(RequestError):
+class InvalidOptionError(RequestError, title="An option has an unknown value"):
     """An option with a value that it cannot take."""
 
-    code = "invalid_option"
-    title = "An option has an unknown value"
 
-
-class SupportCountMismatchError(RequestError):
+class SupportCountMismatchError(RequestError, title="Support images and masks do not pair up"):
     """The numbers of support images and support masks differ."""
 
-    code = "support_count_mismatch"
-    title = "Support images and masks do not pair up"
 
-
-class TooManyShotsError(RequestError):
+class TooManyShotsError(RequestError, title="Too many supports"):
     """More supports than the service is set to take (``max_shots``)."""
 
-    code = "too_many_shots"
-    title = "Too many supports"
 
-
-class TooManyClassesError(RequestError):
+class TooManyClassesError(RequestError, title="Too many classes"):
     """More classes than the service is set to look for in one query (``max_classes``)."""
 
-    code = "too_many_classes"
-    title = "Too many classes"
 
-
-class TooManyQueriesError(RequestError):
+class TooManyQueriesError(RequestError, title="Too many queries"):
     """More queries in one batch than the service is set to take (``max_queries``)."""
 
-    code = "too_many_queries"
-    title = "Too many queries"
 
-
-class TooManyPartsError(RequestError):
+class TooManyPartsError(RequestError, title="Too many parts"):
     """More form parts than any request of this service can need."""
 
-    code = "too_many_parts"
-    title = "Too many parts"
 
-
-class InvalidRequestError(RequestError):
+class InvalidRequestError(RequestError, title="The request does not fit its description"):
     """A parameter of a request that does not fit its description."""
 
-    code = "invalid_request"
-    title = "The request does not fit its description"
 
-
-class MalformedBodyError(RequestError):
+class MalformedBodyError(RequestError, status=400, title="The body is not a readable form"):
     """A body that is not the multipart form that its header promises."""
 
-    status = 400
-    code = "malformed_body"
-    title = "The body is not a readable form"
 
-
-class MalformedRequestError(RequestError):
+class MalformedRequestError(RequestError, status=400, title="The request is not readable HTTP"):
     """Bytes that are no HTTP/1.1 request, or one whose body breaks its own framing."""
 
-    status = 400
-    code = "malformed_request"
-    title = "The request is not readable HTTP"
 
-
-class HeadTooLargeError(RequestError):
+class HeadTooLargeError(RequestError, status=431, title="The headers are too large"):
     """A request line, headers or trailers beyond any sensible length."""
 
-    status = 431
-    code = "head_too_large"
-    title = "The headers are too large"
 
-
-class HeadTooSlowError(RequestError):
+class HeadTooSlowError(RequestError, status=408, title="The headers are too slow"):
     """A connection on which no whole request head arrives."""
 
-    status = 408
-    code = "head_too_slow"
-    title = "The headers are too slow"
 
-
-class NotAcceptableError(RequestError):
+class NotAcceptableError(RequestError, status=406, title="No acceptable type is on offer"):
     """An Accept header that names no type in which the endpoint can answer."""
 
-    status = 406
-    code = "not_acceptable"
-    title = "No acceptable type is on offer"
 
-
-class UnsupportedMediaTypeError(RequestError):
+class UnsupportedMediaTypeError(RequestError, status=415, title="The type is not accepted"):
     """A body that is no multipart form, or a part of a type that is not accepted."""
 
-    status = 415
-    code = "unsupported_media_type"
-    title = "The type is not accepted"
 
-
-class PayloadTooLargeError(RequestError):
+class PayloadTooLargeError(RequestError, status=413, title="The request has too many bytes"):
     """More bytes than the service is set to take (``max_upload_bytes``, ``max_batch_bytes``)."""
 
-    status = 413
-    code = "payload_too_large"
-    title = "The request has too many bytes"
 
-
-class UploadTooSlowError(RequestError):
+class UploadTooSlowError(RequestError, status=408, title="The request arrives too slowly"):
     """A body that stopped arriving, or that arrives too slowly on the whole."""
 
-    status = 408
-    code = "upload_too_slow"
-    title = "The request arrives too slowly"
 
-
-class ImageError(ServiceError):
+class ImageError(ServiceError, status=422):
     """The content of one image or mask."""
 
-    status = 422
 
-
-class UndecodableImageError(ImageError):
+class UndecodableImageError(ImageError, title="An image cannot be decoded"):
     """An image or mask that is empty, truncated or broken."""
 
-    code = "undecodable_image"
-    title = "An image cannot be decoded"
 
-
-class InvalidImageError(ImageError):
+class InvalidImageError(ImageError, title="An image cannot be used"):
     """An image or mask that decodes, but that the network cannot use."""
 
-    code = "invalid_image"
-    title = "An image cannot be used"
 
-
-class EmptyMaskError(ImageError):
+class EmptyMaskError(ImageError, title="A support mask is empty"):
     """A support mask without a single object pixel."""
 
-    code = "empty_mask"
-    title = "A support mask is empty"
 
-
-class MaskSizeMismatchError(ImageError):
+class MaskSizeMismatchError(ImageError, title="A support mask has another size than its image"):
     """A support mask of another size than its image."""
 
-    code = "mask_size_mismatch"
-    title = "A support mask has another size than its image"
 
-
-class TooManyPixelsError(ImageError):
+class TooManyPixelsError(ImageError, status=413, title="An image has too many pixels"):
     """An image of more pixels than the service is set to take (``max_image_pixels``)."""
 
-    status = 413
-    code = "too_many_pixels"
-    title = "An image has too many pixels"
 
-
-class OriginError(ServiceError):
+class OriginError(ServiceError, status=403):
     """Where the request comes from."""
 
-    status = 403
 
-
-class ForeignHostError(OriginError):
+class ForeignHostError(OriginError, status=421, title="The service has another name"):
     """A Host header with a name that the service does not have: DNS rebinding, or a new name."""
 
-    status = 421
-    code = "foreign_host"
-    title = "The service has another name"
 
-
-class CrossSiteError(OriginError):
+class CrossSiteError(OriginError, title="A page of another site may not do this"):
     """A web page of another origin that would write or compute here."""
 
-    code = "cross_site"
-    title = "A page of another site may not do this"
 
-
-class NotFoundError(ServiceError):
+class NotFoundError(ServiceError, status=404, title="The path does not exist"):
     """A path that does not exist."""
 
-    status = 404
-    code = "not_found"
-    title = "The path does not exist"
 
-
-class SupportSetNotFoundError(NotFoundError):
+class SupportSetNotFoundError(NotFoundError, title="The support set does not exist"):
     """A support set that was never stored, or is deleted."""
 
-    code = "support_set_not_found"
-    title = "The support set does not exist"
 
-
-class PairNotFoundError(NotFoundError):
+class PairNotFoundError(NotFoundError, title="The pair does not exist"):
     """A pair that the support set never had, or that is deleted."""
 
-    code = "pair_not_found"
-    title = "The pair does not exist"
 
-
-class MethodNotAllowedError(NotFoundError):
+class MethodNotAllowedError(
+    NotFoundError, status=405, title="The path does not answer this method"
+):
     """A path that exists, asked with a method that it does not answer."""
 
-    status = 405
-    code = "method_not_allowed"
-    title = "The path does not answer this method"
 
-
-class ConflictError(ServiceError):
+class ConflictError(ServiceError, status=409):
     """A request that what is stored does not allow."""
 
-    status = 409
 
-
-class NameTakenError(ConflictError):
+class NameTakenError(ConflictError, title="The name is taken"):
     """A name that another support set has."""
 
-    code = "name_taken"
-    title = "The name is taken"
 
-
-class LastPairError(ConflictError):
+class LastPairError(ConflictError, title="The last pair cannot be deleted"):
     """The only pair of a support set, which cannot be without."""
 
-    code = "last_pair"
-    title = "The last pair cannot be deleted"
 
-
-class QueueFullError(ServiceError):
+class QueueFullError(ServiceError, status=429, title="The queue is full"):
     """As many requests as the service is set to hold (``max_queue``) are waiting."""
 
-    status = 429
-    code = "queue_full"
-    title = "The queue is full"
 
-
-class UnavailableError(ServiceError):
+class UnavailableError(ServiceError, status=503):
     """The service cannot answer now."""
 
-    status = 503
 
-
-class NotReadyError(UnavailableError):
+class NotReadyError(UnavailableError, title="The service is not ready"):
     """The checkpoint is not loaded and warm, or the inference thread has crashed."""
 
-    code = "not_ready"
-    title = "The service is not ready"
 
-
-class ShuttingDownError(UnavailableError):
+class ShuttingDownError(UnavailableError, title="The service is shutting down"):
     """The service finishes what it has accepted and takes nothing new."""
 
-    code = "shutting_down"
-    title = "The service is shutting down"
 
-
-class OutOfMemoryError(UnavailableError):
+class OutOfMemoryError(UnavailableError, title="There is no memory for the request"):
     """A request that does not fit into the memory of the device, even alone."""
 
-    code = "out_of_memory"
-    title = "There is no memory for the request"
 
-
-class TooManyConnectionsError(UnavailableError):
+class TooManyConnectionsError(UnavailableError, title="There are too many connections"):
     """All connections, or one address's share of them, are open."""
 
-    code = "too_many_connections"
-    title = "There are too many connections"
 
-
-class BodiesFullError(UnavailableError):
+class BodiesFullError(UnavailableError, title="There is no room for the body now"):
     """The bodies of all requests together have taken the memory or disk that they may take."""
 
-    code = "bodies_full"
-    title = "There is no room for the body now"
 
-
-class StorageBusyError(UnavailableError):
+class StorageBusyError(UnavailableError, title="The storage is busy"):
     """The database of stored supports is locked by another program, or away."""
 
-    code = "storage_busy"
-    title = "The storage is busy"
 
-
-class StorageDamagedError(UnavailableError):
+class StorageDamagedError(UnavailableError, title="Stored supports are damaged"):
     """Pages of the database's file that hold nonsense."""
 
-    code = "storage_damaged"
-    title = "Stored supports are damaged"
 
-
-class StorageFullError(ServiceError):
+class StorageFullError(ServiceError, status=507, title="The storage is full"):
     """The disk or database of stored supports has no room left."""
 
-    status = 507
-    code = "storage_full"
-    title = "The storage is full"
 
-
-class DeadlineExceededError(ServiceError):
+class DeadlineExceededError(ServiceError, status=504, title="The time for the request is over"):
     """There was no result within the client's limit, or the service's (``request_timeout_ms``)."""
 
-    status = 504
-    code = "deadline_exceeded"
-    title = "The time for the request is over"
 
-
-class ClientGoneError(ServiceError):
+class ClientGoneError(ServiceError, status=499, title="The client has gone"):
     """The client closed the connection before its reply; seen in logs and metrics only."""
 
-    status = 499
-    code = "client_gone"
-    title = "The client has gone"
 
-
-class ReplyUnreadError(ClientGoneError):
+class ReplyUnreadError(ClientGoneError, title="The client does not read its reply"):
     """A client that reads nothing of its reply; it is cut off."""
 
-    code = "reply_unread"
-    title = "The client does not read its reply"
 
-
-class InternalError(ServiceError):
+class InternalError(ServiceError, code="internal_error", title="Internal error"):
     """A fault of the service; the log has it under the reply's request id."""
-
-    code = "internal_error"
-    title = "Internal error"
-
-
-def catalogue(root: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
-    """Every error that a reply can carry, in the order of the tree."""
-    for error in root.__subclasses__():
-        if error.code:
-            yield error
-        yield from catalogue(error)
 
 
 def unusable(error: model_errors.InputError, field: str) -> ImageError:
-    """The model's complaint about an image or mask, as the reply about the part that sent it."""
+    """Turn the model's error about an image or mask into the reply about its part, ``field``."""
     kinds: dict[type[model_errors.InputError], type[ImageError]] = {
         model_errors.EmptyMaskError: EmptyMaskError,
         model_errors.MaskSizeError: MaskSizeMismatchError,

@@ -6,11 +6,7 @@ from typing import Any
 
 import click
 
-from model.errors import ModelError
-from service.errors import ServiceError
-
-# What a user can mend; anything else is a fault of the program, and shows its traceback.
-MENDABLE = (ModelError, ServiceError, OSError)
+from service.mending import MENDABLE, sentence
 
 
 class OneSentence(click.Group):
@@ -38,16 +34,6 @@ def setting_flags() -> tuple[click.Option, ...]:
     from service.settings import Settings
 
     return tuple(_flag(name, field) for name, field in Settings.model_fields.items())
-
-
-def sentence(error: Exception) -> str:
-    """One of MENDABLE, with the field or the file that it is about."""
-    match error:
-        case ServiceError(field=str(field)) if field not in str(error):
-            return f"{field}: {error}"
-        case OSError(strerror=str(reason), filename=str(name)):
-            return f"{name}: {reason}"
-    return str(error)
 
 
 def _flag(name: str, field: Any) -> click.Option:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from service import errors
-from service.errors import ServiceError, catalogue
+from service.errors import ServiceError
+from service.http.problems import catalogue
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "reference" / "errors.md").read_text(
     encoding="utf-8"

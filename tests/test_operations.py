@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from pictures import one_shot_form
 from service.app import create_app
-from service.errors import catalogue
 from service.http.guard import HEADERS
+from service.http.problems import catalogue
 from service.inference.engine import Engine, Prediction, Task
 from service.metrics.logs import ACCESS, JsonLines, TextLines
 from service.release import installed_version

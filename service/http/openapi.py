@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.errors import catalogue
 from service.http.deadline import HEADER
-from service.http.problems import MEDIA_TYPE
+from service.http.problems import MEDIA_TYPE, catalogue
 from service.images.codec import FORMATS
 from service.options import (
     JSON,

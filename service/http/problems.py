@@ -1,6 +1,7 @@
 """Errors to replies: the one place where an exception becomes problem JSON (RFC 9457)."""
 
 import uuid
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,14 @@ def install(app: FastAPI) -> None:
         ClientDisconnect,
     ):
         app.add_exception_handler(kind, _handle)
+
+
+def catalogue(root: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
+    """Yield every error that a reply can carry, in the order of the tree."""
+    for error in root.__subclasses__():
+        if error.code:
+            yield error
+        yield from catalogue(error)
 
 
 def problem_response(scope: Scope, error: Exception) -> Response:

@@ -7,8 +7,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
-from service.errors import catalogue
 from service.http.openapi import problem_responses
+from service.http.problems import catalogue
 from service.release import installed_version
 from service.schemas import Health, Info, Limits
 from service.segment.runtime import Running, Runtime

@@ -9,7 +9,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from service.flags import MENDABLE, sentence
+from service.mending import MENDABLE, sentence
 from service.metrics.joint import remove_metrics
 from service.metrics.logs import name_worker
 from service.serve import process as serving
