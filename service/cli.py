@@ -107,22 +107,22 @@ def segment(
     What is done already is skipped, so that the same command goes on where it was stopped.
     """
     from service.folders.sources import Sources
-    from service.folders.sweep import make_plan, run
+    from service.folders.sweep import plan_sweep, run
     from service.options import KShotOptions, read_options
 
     texts = {name: given.pop(name) for name in KShotOptions.model_fields if name in given}
     sources = Sources(**given)
     options = read_options(KShotOptions, {k: text for k, text in texts.items() if text is not None})
     try:
-        plan = make_plan(queries, out, formats)
+        sweep = plan_sweep(queries, out, formats)
         with sources.open(options) as finder:
-            failed = run(plan, finder, options, overwrite=overwrite, jobs=jobs)
+            failed = run(sweep, finder, options, overwrite=overwrite, jobs=jobs)
     except KeyboardInterrupt:
         click.echo("Stopped; the same command (without --overwrite) goes on from here.", err=True)
         click.get_current_context().exit(130)
     if failed:
         raise click.ClickException(
-            f"{failed} of {len(plan.queries)} queries failed; the rest are done"
+            f"{failed} of {len(sweep.queries)} queries failed; the rest are done"
         )
 
 

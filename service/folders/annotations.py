@@ -1,4 +1,4 @@
-"""Masks as one COCO file, written at the end of a run out of a journal that survives a stop."""
+"""Masks as one COCO file. A journal keeps them until the sweep ends, and survives a stop."""
 
 import json
 import threading
@@ -15,14 +15,14 @@ CATEGORY_ID = 1
 
 
 class Annotations:
-    """Results of all runs into ``out``: a line of the journal each, by the query's name."""
+    """The results of all sweeps into ``out``: the journal has a line for each query."""
 
     def __init__(self, out: Path) -> None:
         self._file = out / FILE
         self._journal = out / JOURNAL
         self._records = _read(self._journal)
         self._lock = threading.Lock()
-        self._rewrite()  # a line that was cut off would spoil the next
+        self._rewrite()  # else the next line would be appended to one that was cut off
 
     def has(self, query: Query) -> bool:
         """Whether the journal has the query."""
@@ -42,7 +42,7 @@ class Annotations:
             self._records[record["file_name"]] = record
 
     def finish(self, label: str) -> None:
-        """Write COCO's file of all that the journal has, ``label`` being the only category."""
+        """Write all that the journal has as COCO's file. ``label`` is its only category."""
         write_whole(self._file, json.dumps(_coco(self._records, label)).encode())
 
     def _rewrite(self) -> None:
@@ -50,7 +50,7 @@ class Annotations:
 
 
 def _read(journal: Path) -> dict[str, dict[str, Any]]:
-    """The records by name; the last line may be cut off, where the process was killed."""
+    """The records by name. A process that was killed may have cut off the last line."""
     if not journal.is_file():
         return {}
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -76,7 +76,7 @@ def _describe(name: str, found: Found) -> dict[str, Any]:
 
 
 def _coco(records: dict[str, dict[str, Any]], label: str) -> dict[str, Any]:
-    """Ids count from 1 in the order of names; where nothing was found is an image alone."""
+    """Ids count from 1 in the order of names. An image without an object has no annotation."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (_, record) in enumerate(sorted(records.items()), start=1):

@@ -15,9 +15,9 @@ from service.settings import Settings
 
 
 class LocalFinder:
-    """K supports, encoded once, against any number of query files.
+    """Encodes K supports once, and finds their object in any number of query files.
 
-    ``find`` is for several threads: they decode and shape side by side, and take turns at the
+    Several threads may call ``find``: they decode and shape side by side, and take turns at the
     network.
     """
 

@@ -1,4 +1,4 @@
-"""What a run writes for each query, whole files only: masks, overlays and cut-outs."""
+"""What a sweep writes for each query, whole files only: masks, overlays and cut-outs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from service.errors import SettingsError
 from service.folders.photographs import Query
 from service.images.render import cutout_png, mask_png, overlay_png
 
-Picture = Literal["masks", "overlays", "cutouts"]
-SUFFIXES: dict[Picture, str] = {
+PictureKind = Literal["masks", "overlays", "cutouts"]
+SUFFIXES: dict[PictureKind, str] = {
     "masks": ".png",
     "overlays": ".overlay.png",
     "cutouts": ".cutout.png",
@@ -20,7 +20,7 @@ SUFFIXES: dict[Picture, str] = {
 
 @dataclass(frozen=True)
 class Found:
-    """(H, W) bool mask, its score in [0, 1], and the query as it is decoded when asked for."""
+    """(H, W) bool mask, its score in [0, 1], and a function that decodes the query."""
 
     mask: ObjectMask
     score: float
@@ -28,10 +28,10 @@ class Found:
 
 
 class Format(Protocol):
-    """One kind of result; ``write`` is for any thread, and all or nothing."""
+    """One kind of result. Any thread may ``write``, which leaves a whole result or none."""
 
     def has(self, query: Query) -> bool:
-        """Whether the query's result is there, from this run or an earlier one."""
+        """Whether this sweep or an earlier one has written the query's result."""
 
     def forget(self, queries: Iterable[Query]) -> None:
         """Drop their results."""
@@ -43,7 +43,7 @@ class Format(Protocol):
 class Pictures:
     """A PNG for each query below ``out``, in the folders that the queries lie in."""
 
-    def __init__(self, kind: Picture, out: Path) -> None:
+    def __init__(self, kind: PictureKind, out: Path) -> None:
         self._kind = kind
         self._out = out
 
@@ -52,7 +52,7 @@ class Pictures:
         return self._out / query.name.with_suffix(SUFFIXES[self._kind])
 
     def has(self, query: Query) -> bool:
-        """An empty file is none: a power failure can leave one behind a finished rename."""
+        """Whether the file has content: a power failure can leave an empty one after the rename."""
         path = self.path(query)
         return path.is_file() and path.stat().st_size > 0
 
@@ -89,7 +89,7 @@ def check_paths(queries: Iterable[Query], pictures: Iterable[Pictures]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file in one step; what a killed process leaves is NAME.part."""
+    """Replace a file in one step. A process that is killed leaves the old file and NAME.part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:

@@ -1,4 +1,4 @@
-"""The photographs that a run is about: files, and folders with all that lies below them."""
+"""The photographs of a sweep: files, and folders with all that lies below them."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +12,14 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 class Query(NamedTuple):
-    """A photograph, and what it is called below ``--out``: its path from the folder given."""
+    """A photograph, and its name below ``--out``: the path from the folder that was given."""
 
     path: Path
     name: PurePosixPath
 
 
 def list_queries(paths: Iterable[Path], out: Path) -> list[Query]:
-    """Each file once; a folder's in the order of their names, but nothing hidden or in ``out``.
+    """List each file once, a folder's by name; leave out what is hidden or lies in ``out``.
 
     Raises SettingsError for a folder without images, or one that is ``out`` itself.
     """
@@ -27,7 +27,7 @@ def list_queries(paths: Iterable[Path], out: Path) -> list[Query]:
 
 
 def read_part(path: Path) -> Part:
-    """The file's bytes, for the codec; UndecodableImageError where it cannot be read."""
+    """Read a file for the codec. Raises UndecodableImageError where it cannot be read."""
     try:
         return Part(str(path), path.read_bytes())
     except OSError as error:
@@ -35,12 +35,12 @@ def read_part(path: Path) -> Part:
 
 
 def read_pairs(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Part, Part]]:
-    """Image and mask of each support, not decoded; UndecodableImageError as in read_part."""
+    """Read the image and mask of each support. Raises UndecodableImageError as read_part does."""
     return [(read_part(image), read_part(mask)) for image, mask in pairs]
 
 
 def pair_ids(pairs: Sequence[tuple[Part, Part]]) -> list[str]:
-    """The same for the same supports, wherever they lie."""
+    """Identify supports by their content, wherever the files lie."""
     return [hashlib.sha256(image.content + mask.content).hexdigest() for image, mask in pairs]
 
 

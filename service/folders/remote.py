@@ -23,17 +23,18 @@ from service.settings import Settings
 
 
 class RemoteError(ModelError):
-    """A server that is away, or that refuses what every query comes with."""
+    """The server is away, or refuses the supports or options that every query comes with."""
 
 
 class RefusedQueryError(ServiceError):
-    """A query that the server did not segment; the others may pass."""
+    """The server did not segment this query; it may segment the others."""
 
 
 class RemoteFinder:
-    """The same supports, sent with each query or stored on the server, and a query at a time.
+    """Asks a server for one query at a time, with supports that it sends or that are stored there.
 
-    ``find`` is for several threads. The server sends numbers, and pictures are made of them here.
+    Several threads may call ``find``. The server sends the mask as numbers; pictures of it are
+    drawn here.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class RemoteFinder:
             self.facts["supports"] = pair_ids(parts)
 
     def find(self, query: Path) -> Found:
-        """Raises ServiceError for a query that fails alone, RemoteError where all would."""
+        """Raises ServiceError where this query fails alone, RemoteError where every query would."""
         part = read_part(query)
         with _one_sentence():
             try:
@@ -82,7 +83,10 @@ def asking(
     options: KShotOptions,
     settings: Settings,
 ) -> Iterator[RemoteFinder]:
-    """``shown`` is pairs of files, or the name or id of a stored set. Raises RemoteError."""
+    """Connect to a server. ``shown`` is pairs of files, or the name or id of a stored set.
+
+    Raises RemoteError.
+    """
     with SegmentationClient(url) as client:
         supports = _find_support_set(client, shown) if isinstance(shown, str) else shown
         yield RemoteFinder(client, supports, options, settings)

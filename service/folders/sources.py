@@ -15,7 +15,7 @@ from service.settings import read_settings
 
 @dataclass(frozen=True)
 class Sources:
-    """The flags of the command; click.UsageError for those that do not go together."""
+    """The flags of the command. Raises click.UsageError for flags that exclude each other."""
 
     supports: Sequence[Path]
     masks: Sequence[Path]
@@ -43,7 +43,7 @@ class Sources:
             )
 
     def open(self, options: KShotOptions) -> AbstractContextManager[Finder]:
-        """Read the supports, and load the network or reach the service; torch only without it."""
+        """Read the supports, then load the network or reach the service, which needs no torch."""
         settings = read_settings(
             checkpoint=self.checkpoint,
             executor=self.executor,

@@ -1,19 +1,19 @@
-"""A run over many queries: what is done is skipped, what fails is told, and it can be stopped."""
+"""A sweep over many queries. It skips what is done, reports what fails, and may be stopped."""
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 from tqdm import tqdm
 
 from service.errors import ServiceError, SettingsError
 from service.folders.annotations import Annotations
-from service.folders.outputs import Format, Found, Picture, Pictures, check_paths, write_whole
+from service.folders.outputs import Format, Found, PictureKind, Pictures, check_paths, write_whole
 from service.folders.photographs import Query, list_queries
 from service.options import KShotOptions
 
@@ -22,23 +22,20 @@ UNNAMED = "object"
 # Of the options, those that make a mask what it is.
 SHAPING = {"fusion", "threshold", "min_area", "fill_holes", "largest_component"}
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 class Finder(Protocol):
-    """Finds the object of its supports, which ``facts`` identify and ``label`` may name."""
+    """Finds the object that its supports show. ``facts`` identify them, ``label`` may name it."""
 
     facts: dict[str, Any]
     label: str | None
 
     def find(self, query: Path) -> Found:
-        """Raises ServiceError for a query that fails alone; anything else ends the run."""
+        """Raises ServiceError for a query that fails alone; any other error ends the sweep."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Queries whose files below ``out`` do not get into each other's way."""
+class Sweep:
+    """Queries, and the formats in which their results are written below ``out``."""
 
     queries: Sequence[Query]
     out: Path
@@ -46,35 +43,35 @@ class Plan:
     coco: bool
 
 
-def make_plan(
-    paths: Iterable[Path], out: Path, formats: Iterable[Picture | Literal["coco"]]
-) -> Plan:
+def plan_sweep(
+    paths: Iterable[Path], out: Path, formats: Iterable[PictureKind | Literal["coco"]]
+) -> Sweep:
     """Raises SettingsError for an empty folder, or where a file would be overwritten."""
     kinds = dict.fromkeys(formats)
     pictures = [Pictures(kind, out) for kind in kinds if kind != "coco"]
     queries = list_queries(paths, out)
     check_paths(queries, pictures)
-    return Plan(queries, out, pictures, "coco" in kinds)
+    return Sweep(queries, out, pictures, "coco" in kinds)
 
 
-def run(plan: Plan, finder: Finder, options: KShotOptions, *, overwrite: bool, jobs: int) -> int:
+def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool, jobs: int) -> int:
     """Write what is not there yet; returns how many queries failed.
 
-    Raises SettingsError where ``out`` holds the results of another kind of run.
+    Raises SettingsError where ``out`` holds the results of other supports or options.
     """
     facts = finder.facts | options.model_dump(include=SHAPING)
     if not overwrite:
-        _check_same_run(plan.out, facts)
-    annotations = Annotations(plan.out) if plan.coco else None
-    formats: list[Format] = [*plan.pictures, *([annotations] if annotations else [])]
+        _check_same_run(sweep.out, facts)
+    annotations = Annotations(sweep.out) if sweep.coco else None
+    formats: list[Format] = [*sweep.pictures, *([annotations] if annotations else [])]
     if overwrite:
         for kind in formats:
-            kind.forget(plan.queries)
-    write_whole(plan.out / RUN_FILE, json.dumps(facts, indent=2).encode())
-    left = [query for query in plan.queries if not all(kind.has(query) for kind in formats)]
-    if len(left) < len(plan.queries):
-        done = len(plan.queries) - len(left)
-        tqdm.write(f"{done} of {len(plan.queries)} queries are done already", file=sys.stderr)
+            kind.forget(sweep.queries)
+    write_whole(sweep.out / RUN_FILE, json.dumps(facts, indent=2).encode())
+    left = [query for query in sweep.queries if not all(kind.has(query) for kind in formats)]
+    if len(left) < len(sweep.queries):
+        done = len(sweep.queries) - len(left)
+        tqdm.write(f"{done} of {len(sweep.queries)} queries are done already", file=sys.stderr)
     failed = _write_all(left, finder, formats, jobs)
     if annotations:
         annotations.finish(options.label or finder.label or UNNAMED)
@@ -82,7 +79,7 @@ def run(plan: Plan, finder: Finder, options: KShotOptions, *, overwrite: bool, j
 
 
 def _check_same_run(out: Path, facts: dict[str, Any]) -> None:
-    """Masks of two objects, or of two thresholds, in one folder could not be told apart."""
+    """Refuse to mix results: nobody could tell masks of two objects, or two thresholds, apart."""
     path = out / RUN_FILE
     earlier = json.loads(path.read_bytes()) if path.is_file() else facts
     changed = [name for name in facts if earlier.get(name) != facts[name]]
@@ -94,7 +91,7 @@ def _check_same_run(out: Path, facts: dict[str, Any]) -> None:
 
 
 def _write_all(queries: list[Query], finder: Finder, formats: list[Format], jobs: int) -> int:
-    """Returns how many failed, each of which has been told on standard error."""
+    """Report each query that fails on standard error; returns how many there were."""
 
     def write(query: Query) -> str | None:
         try:
@@ -116,13 +113,16 @@ def _write_all(queries: list[Query], finder: Finder, formats: list[Format], jobs
 
 
 def _side_by_side(
-    work: Callable[[Item], Result], items: Iterable[Item], jobs: int
-) -> Iterator[Result]:
-    """Results as they are done; when it is left early, what has begun is finished first."""
-    todo = iter(items)
+    write: Callable[[Query], str | None], queries: Iterable[Query], jobs: int
+) -> Iterator[str | None]:
+    """Write ``jobs`` queries at a time; yields each outcome as it comes.
+
+    A caller that stops early waits for the queries that have begun.
+    """
+    todo = iter(queries)
     with ThreadPoolExecutor(jobs) as pool:
-        begun: set[Future[Result]] = {pool.submit(work, item) for item in islice(todo, jobs)}
+        begun = {pool.submit(write, query) for query in islice(todo, jobs)}
         while begun:
             done, begun = wait(begun, return_when=FIRST_COMPLETED)
-            begun |= {pool.submit(work, item) for item in islice(todo, len(done))}
+            begun |= {pool.submit(write, query) for query in islice(todo, len(done))}
             yield from (future.result() for future in done)
