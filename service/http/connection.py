@@ -1,4 +1,4 @@
-"""The client's connection while its request is at work."""
+"""The end of work whose client has gone."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, Value]) -> Value:
     """Await ``work``, but cancel it and raise ClientGoneError once the client disconnects.
 
-    Cancelled work has let go of what it held when this returns.
-    The body must have been read: after it, an ASGI server's next message is the disconnect.
+    It returns when cancelled work has released what it held. Read the body first: the message that
+    an ASGI server sends after it is the disconnect.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(receive))

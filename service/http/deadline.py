@@ -1,4 +1,4 @@
-"""How long a request may take: its client's limit, or the service's own."""
+"""How long a request may take: as long as its client allows, or the service."""
 
 import asyncio
 import re
@@ -28,12 +28,12 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 
 class Deadlines:
-    """ASGI middleware for paths below ``prefix``: at its deadline a request is cancelled, and 504.
+    """ASGI middleware: cancels a request below ``prefix`` at its deadline, and answers 504.
 
     X-Request-Timeout counts from the request's headers. Without it ``timeout_ms`` counts from the
-    end of the body: a slow line is not the service's delay, and Guard bounds it. A reply that has
-    begun is finished. On paths ``per_item`` the client's limit is each item's, and what comes
-    before the items has the service's. Routes find it in ``request.state.timeout_seconds``.
+    end of the body, since a slow line is not the service's delay; Guard bounds that. A reply that
+    has begun is finished. On the paths ``per_item`` the client's limit applies to each item, and
+    the service's to what comes before them. Routes read ``request.state.timeout_seconds``.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Deadlines:
 
 
 class _Exchange:
-    """One request and its reply under a clock, which runs from the headers or from the body on."""
+    """One request and its reply. Their clock starts at the headers, or at the end of the body."""
 
     def __init__(
         self, receive: Receive, send: Send, seconds: float, counts_from_headers: bool
@@ -76,7 +76,7 @@ class _Exchange:
         self._replied = False
 
     async def is_late(self, app: ASGIApp, scope: Scope) -> bool:
-        """Run ``app``; whether it was cancelled before it had replied."""
+        """Run ``app``. True if the deadline cancelled it before it had replied."""
         try:
             async with self._timeout:
                 await app(scope, self._receive_body, self._send_reply)
@@ -93,7 +93,7 @@ class _Exchange:
         return message
 
     async def _send_reply(self, message: Message) -> None:
-        """What comes after the deadline goes nowhere: the reply is the deadline's."""
+        """Drop what comes after the deadline: the 504 is the reply."""
         if not self._replied and not self._timeout.expired():
             self._replied = True
             self._timeout.reschedule(None)
@@ -102,7 +102,7 @@ class _Exchange:
 
 
 def _raising(error: Exception) -> Receive:
-    """A body that cannot be read, so that the route's error handler answers."""
+    """Make reading the body fail, so that the route's error handler answers."""
 
     async def receive() -> Message:
         raise error

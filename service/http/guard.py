@@ -1,4 +1,4 @@
-"""What every request passes before it is read, and every reply before it is sent."""
+"""Limits on a request's body, and the security headers of every reply."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,21 +16,21 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# A client that is answered early is still sending. Closing at once would reset the connection, and
-# the reset can overtake the reply; so what it sends is read and dropped for this long.
+# A client that is answered early still sends. If the connection were closed at once, its reset
+# could overtake the reply; so the service goes on reading, and drops what it reads, for this long.
 LINGER_SECONDS = 2.0
-# An upload may take as long as it moves; a line slower than this (a quarter of a megabit a second)
-# would hold memory for the sake of holding it.
+# A quarter of a megabit a second. An upload that moves may take its time, but a slower one only
+# holds memory.
 SLOWEST_BYTES_A_SECOND = 32 * 1024
 
 
 class Guard:
-    """ASGI middleware: at most ``max_upload_bytes`` of body, and security headers on replies.
+    """ASGI middleware: takes at most ``max_upload_bytes`` of body, and adds security headers.
 
-    ``max_bytes_of`` has the paths with a limit of their own, whose bodies are kept on disk. All
-    bodies in ``memory`` and all on ``disk`` stay within these budgets together. A body may pause
-    for ``patience_ms``, and take that long and a second more for each SLOWEST_BYTES_A_SECOND that
-    it has brought.
+    Paths in ``max_bytes_of`` have limits of their own, and their bodies are kept on disk. Together
+    all bodies in memory stay within ``memory``, and all on disk within ``disk``. A body may pause
+    for ``patience_ms``. In all it may take ``patience_ms`` and a second for each
+    SLOWEST_BYTES_A_SECOND that have arrived.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Guard:
 
 
 class _Exchange:
-    """One request and its reply; who reads the body meets PayloadTooLargeError, UploadTooSlowError.
+    """One request and its reply. Reading raises PayloadTooLargeError and UploadTooSlowError.
 
-    A reply that goes out before the whole body is in closes the connection: the rest of the body
-    may have no end.
+    A reply that goes out before the whole body is in closes the connection: the rest may have no
+    end.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class _Exchange:
         self._budget.check(max(0, self._declared_bytes - self._received_bytes))
 
     async def _receive_in_time(self) -> Message:
-        """After the body, what is received is the disconnect, which takes as long as it takes."""
+        """Only the body is timed: what comes after it is the disconnect, whenever that is."""
         if not self._unread:
             return await self._receive()
         whole = self._patience_seconds + self._received_bytes / SLOWEST_BYTES_A_SECOND

@@ -1,4 +1,4 @@
-"""What every request is seen by: its id, its times, the metrics and the access log."""
+"""What operators see of every request: its id, its times, metrics and the access log."""
 
 import logging
 import re
@@ -24,24 +24,24 @@ _access_log = logging.getLogger(ACCESS)
 
 
 class Timings(dict[str, float]):
-    """Seconds of each stage that a request has been through, by its name in STAGES."""
+    """Seconds that a request took for each stage, by the stage's name in STAGES."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a block; a block that raises is not counted."""
+        """Time a block, unless it raises."""
         started = time.perf_counter()
         yield
         self[name] = time.perf_counter() - started
 
     def header(self) -> str:
-        """The value of Server-Timing, in milliseconds."""
+        """The value of the header Server-Timing, in milliseconds."""
         return ", ".join(f"{name};dur={seconds * 1e3:.1f}" for name, seconds in self.items())
 
 
 class Observe:
-    """The outermost ASGI middleware: request id, times, metrics, access log, and the last resort.
+    """The outermost ASGI middleware: gives each request an id, times, counts and logs it.
 
-    An exception that nothing foresaw becomes a generic 500 here, with its traceback in the log.
+    An exception that nothing else has handled becomes a generic 500; the log has its traceback.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
@@ -83,7 +83,7 @@ class Observe:
 
 
 class _Observed:
-    """One request under observation; its id and timings are in the scope's state."""
+    """One request. Its id and timings are in the scope's state, where routes find them."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
@@ -124,6 +124,6 @@ def _client_field(scope: Scope) -> dict[str, str]:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's own id where it is harmless in a log, else a new one."""
+    """Keep the client's own id where it is harmless in a log, else make one."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Errors to replies: the one place where an exception becomes problem JSON (RFC 9457)."""
+"""The one place where an exception becomes a reply, as problem JSON (RFC 9457)."""
 
 import uuid
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def install(app: FastAPI) -> None:
-    """Answer every expected exception; the unexpected are caught and logged by telemetry."""
+    """Answer every expected exception. Observe catches and logs all others."""
     for kind in (
         ServiceError,
         HTTPException,
@@ -51,7 +51,7 @@ def catalogue(root: type[ServiceError] = ServiceError) -> Iterator[type[ServiceE
 
 
 def problem_response(scope: Scope, error: Exception) -> Response:
-    """The reply to ``error``; what is not foreseen gets a generic text, never its own."""
+    """Make the reply to ``error``. The text of an unexpected one is never sent."""
     known = as_service_error(error)
     scope["state"]["code"] = known.code
     problem = Problem(
@@ -82,7 +82,7 @@ async def _handle(request: Request, error: Exception) -> Response:
 
 
 def as_service_error(error: Exception) -> ServiceError:
-    """What a client is told of ``error``; of what is not foreseen, nothing in particular."""
+    """Turn ``error`` into what the client is told; an unexpected one into InternalError."""
     match error:
         case ServiceError():
             return error

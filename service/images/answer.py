@@ -1,4 +1,4 @@
-"""Probability to reply: the mask that the options ask for, in the form that they ask for."""
+"""From a probability to a reply: shapes the mask and renders it, both as the options say."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Finding:
         return round(float(total) / self.area, SCORE_DIGITS)
 
     def headers(self) -> dict[str, str]:
-        """What every reply tells of the object, whatever its body."""
+        """Headers that describe the object, whatever the body is."""
         return {
             "X-Object-Found": "true" if self.area else "false",
             "X-Object-Score": f"{self.score:.{HEADER_SCORE_DIGITS}f}",
@@ -50,7 +50,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply without the web framework's part in it."""
+    """A reply that knows nothing of the web framework."""
 
     body: bytes
     media_type: str
@@ -68,7 +68,7 @@ def answer(
     checkpoint: Checkpoint,
     read_query: Callable[[], Photograph],
 ) -> Answer:
-    """Render ``options.output``; the query is read again only for a picture that shows it."""
+    """Render ``options.output``. Only overlay and cutout, which show the query, read it again."""
     headers = finding.headers()
     match options.output:
         case "mask":

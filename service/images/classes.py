@@ -1,4 +1,4 @@
-"""Several classes in one picture: whose each pixel is, and how that is drawn."""
+"""Several classes in one picture: which class each pixel has, and how that is drawn."""
 
 from collections.abc import Iterable
 
@@ -17,9 +17,9 @@ Indices = NDArray[np.uint8]
 
 
 def assign_pixels(probabilities: Iterable[NDArray[np.float32]], shaping: Shaping) -> Indices:
-    """(H, W) probability of each class -> the surest class of each pixel, where one is object.
+    """(H, W) probability of each class -> each pixel's likeliest class, 0 where all are too low.
 
-    Of equally sure classes the first wins. One probability is held at a time.
+    The first of equally likely classes wins. Memory holds one probability at a time.
     """
     rest = iter(probabilities)
     surest = next(rest).copy()
@@ -32,9 +32,10 @@ def assign_pixels(probabilities: Iterable[NDArray[np.float32]], shaping: Shaping
 
 
 def clean_classes(indices: Indices, shaping: Shaping) -> None:
-    """Shape each class's mask as ``clean_mask`` does; what it fills was background before.
+    """Shape each class's mask as ``clean_mask`` does; only background is filled.
 
-    Small parts of every class go first, so that the holes that they leave can be filled.
+    It drops the small parts of every class before it fills holes, so that the holes that they
+    leave are filled too.
     """
     without_filling = shaping.model_copy(update={"fill_holes": False})
     for step in (without_filling, Shaping(fill_holes=shaping.fill_holes)):
@@ -47,7 +48,7 @@ def clean_classes(indices: Indices, shaping: Shaping) -> None:
 
 
 def class_colour(index: int) -> Colour:
-    """PASCAL VOC's colour of a class: the bits of its index, from the highest bit of R, G and B."""
+    """PASCAL VOC's colour: the index's bits go in turn to R, G and B, highest bit first."""
     channels = [0, 0, 0]
     for bit in range(8):
         channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)

@@ -22,7 +22,7 @@ def encode_run_lengths(mask: ObjectMask) -> RunLengths:
 
 
 def bounding_box(mask: ObjectMask) -> Box | None:
-    """(H, W) bool -> left, top, width and height in pixels; None of an empty mask."""
+    """(H, W) bool -> left, top, width and height in pixels; None for an empty mask."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return (left, top, width, height) if width else None
 
@@ -30,15 +30,15 @@ def bounding_box(mask: ObjectMask) -> Box | None:
 def trace_polygons(mask: ObjectMask) -> list[list[float]]:
     """(H, W) bool -> the outline of each part as x1, y1, x2, y2, ... along the pixels' edges.
 
-    Holes are not told: a COCO polygon cannot have one.
+    It leaves out holes: a COCO polygon cannot have any.
     """
     box = bounding_box(mask)
     if box is None:
         return []
     left, top, width, height = box
     crop = mask[top : top + height, left : left + width]
-    # OpenCV traces through pixels' centres. Of each pixel doubled, it passes through the four
-    # quarters, which then round to the four corners.
+    # OpenCV traces through the centres of pixels. Doubled, each pixel has four quarters, and their
+    # centres round to its four corners.
     doubled = crop.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     corners = ((outline + 1) // 2 + (left, top) for outline in outlines)
@@ -46,7 +46,7 @@ def trace_polygons(mask: ObjectMask) -> list[list[float]]:
 
 
 def _simplify(outline: NDArray[np.int32]) -> list[float]:
-    """(N, 1, 2) corners -> x1, y1, ... of fewer; a part of a few pixels keeps all of them."""
+    """(N, 1, 2) corners -> x1, y1, ... of fewer corners; a part of a few pixels keeps all."""
     kept = cv2.approxPolyDP(outline, TOLERANCE, closed=True)
     if len(kept) < 3:
         kept = cv2.approxPolyDP(outline, 0, closed=True)

@@ -1,4 +1,4 @@
-"""Probabilities of several classes to one reply: mask, overlay or JSON, each with its legend."""
+"""From several classes' probabilities to one reply: mask, overlay or JSON, with a legend."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,7 @@ from service.images.classes import (
 from service.options import JSON, PNG, MulticlassOptions
 from service.schemas import FoundClass, LegendEntry, MulticlassSegmentation
 
-# Of X-Legend, beyond which it is left out: a proxy may refuse a reply with longer headers.
+# A longer X-Legend is left out: a proxy may refuse a reply with longer headers.
 MAX_HEADER_BYTES = 4000
 _legend = TypeAdapter(list[LegendEntry])
 
@@ -31,10 +31,10 @@ def answer_classes(
     checkpoint: Checkpoint,
     read_query: Callable[[], Photograph],
 ) -> Answer:
-    """Render ``options.output``; ``probability`` gives the (H, W) of the n-th class, from 0.
+    """Render ``options.output``. ``probability(n)`` gives (H, W) of the n-th class, from 0.
 
-    It is asked twice for each class, and one is held at a time: together, at full size, they
-    would fill the memory.
+    It is called twice for each class, so that memory holds one at a time: all of them, at the
+    photograph's size, would fill it.
     """
     indices = assign_pixels(map(probability, range(len(labels))), options)
     clean_classes(indices, options)

@@ -1,4 +1,4 @@
-"""Masks and probabilities as PNG: for programs, and as pictures on the photograph."""
+"""Masks and probabilities as PNG, for programs and as pictures for people."""
 
 from io import BytesIO
 
@@ -12,14 +12,14 @@ from model.episode import ObjectMask, Photograph
 
 # zlib's fastest.
 PNG_COMPRESS_LEVEL = 1
-# A mask is long runs of two values: run lengths of the pixels as they are. A mask of 12 megapixels
-# takes 23 ms and 19 kB, by Pillow 82 ms and 75 kB, as it tries filters that cannot help.
+# A mask is long runs of two values, so run lengths without filters suit it: 12 megapixels take
+# 23 ms and 19 kB. Pillow, which tries filters that cannot help, takes 82 ms and 75 kB.
 MASK_PNG = (
     *(cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESS_LEVEL),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
 )
-# libpng, which OpenCV writes with, refuses longer ones.
+# libpng, with which OpenCV writes, refuses longer sides.
 MAX_LIBPNG_SIDE = 1_000_000
 Colour = tuple[int, int, int]
 MAGENTA: Colour = (255, 0, 180)  # rare in photographs
@@ -57,8 +57,8 @@ def overlay_png(photograph: Photograph, mask: ObjectMask) -> bytes:
 def cutout_png(photograph: Photograph, mask: ObjectMask) -> bytes:
     """(H, W, 3) uint8 and (H, W) bool -> an RGBA PNG, transparent around the object.
 
-    The edge is the mask's, blurred by a thousandth or two of the side. The probability itself is
-    no alpha: its ramp is tens of pixels wide in a large photograph and shows as a halo.
+    The alpha is the mask, blurred by a thousandth or two of the side. The probability would be a
+    bad alpha: in a large photograph its ramp is tens of pixels wide, and shows as a halo.
     """
     spread = max(0.5, max(mask.shape) * FEATHER_SHARE)
     alpha = cv2.GaussianBlur(_stencil(mask), (0, 0), spread)
@@ -66,19 +66,19 @@ def cutout_png(photograph: Photograph, mask: ObjectMask) -> bytes:
 
 
 def tint_object(picture: Photograph, mask: ObjectMask, colour: Colour) -> None:
-    """Paint one object into ``picture`` (H, W, 3): its colour, and a line inside its edge."""
+    """Tint one object in ``picture`` (H, W, 3), and draw a line inside its edge."""
     painted = cv2.addWeighted(picture, 1 - TINT_SHARE, np.full_like(picture, colour), TINT_SHARE, 0)
     outlines, _ = cv2.findContours(_stencil(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     width = max(1, round(max(mask.shape) * LINE_SHARE))
     rim = max(1, width // 2)
-    # Lines are drawn around the edge pixels, and the mask lets their inner halves through.
+    # OpenCV centres lines on the edge pixels; the mask keeps their inner halves.
     cv2.drawContours(painted, outlines, -1, RIM, 2 * (width + rim) - 1, cv2.LINE_AA)
     cv2.drawContours(painted, outlines, -1, LINE, 2 * width - 1, cv2.LINE_AA)
     np.copyto(picture, painted, where=mask[..., None])
 
 
 def png(image: Image.Image, texts: PngInfo | None = None) -> bytes:
-    """The file's bytes, quickly rather than tightly packed."""
+    """Write the file quickly rather than small."""
     buffer = BytesIO()
     image.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL, pnginfo=texts)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Probability to mask: the threshold, then parts dropped and holes filled as asked."""
+"""From a probability to a mask: applies the threshold, drops parts and fills holes."""
 
 import cv2
 import numpy as np
@@ -14,14 +14,14 @@ def shape_mask(probability: NDArray[np.float32], shaping: Shaping) -> ObjectMask
 
 
 def clean_mask(mask: ObjectMask, shaping: Shaping) -> ObjectMask:
-    """(H, W) bool -> (H, W) bool: small parts go first, so that their holes are not filled."""
+    """(H, W) bool -> (H, W) bool. Parts are dropped first: a filled hole makes none larger."""
     if shaping.largest_component or shaping.min_area > 1:
         mask = _drop_parts(mask, shaping.min_area, only_largest=shaping.largest_component)
     return _fill_holes(mask) if shaping.fill_holes else mask
 
 
 def _drop_parts(mask: ObjectMask, min_area: int, *, only_largest: bool) -> ObjectMask:
-    """Parts touch at edges or corners; of several largest the one that starts highest stays."""
+    """Pixels that touch, if only at corners, are one part. Of equals the highest one stays."""
     _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = statistics[:, cv2.CC_STAT_AREA]
     areas[0] = 0
@@ -33,7 +33,7 @@ def _drop_parts(mask: ObjectMask, min_area: int, *, only_largest: bool) -> Objec
 
 
 def _fill_holes(mask: ObjectMask) -> ObjectMask:
-    """What cannot be reached from a frame around the image is object."""
+    """Flood the background from a frame around the image; what stays dry is object."""
     flooded = np.pad(mask, 1).astype(np.uint8)
     cv2.floodFill(flooded, None, (0, 0), 2)
     filled: ObjectMask = flooded[1:-1, 1:-1] != 2

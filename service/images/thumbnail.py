@@ -12,7 +12,7 @@ SIDE = 256
 def thumbnail_png(support: Support) -> bytes:
     """At most SIDE pixels a side, the object tinted and outlined: an RGB PNG.
 
-    A pixel that any of the object falls on is object, so that a tiny one shows.
+    A pixel is object where any of the object falls on it, so that a tiny object shows.
     """
     image = Image.fromarray(support.image)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)

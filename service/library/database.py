@@ -1,4 +1,4 @@
-"""A database by its URL: SQLite or PostgreSQL, migrated, its failures as replies."""
+"""The database of stored supports, SQLite or PostgreSQL; its failures become replies."""
 
 import logging
 import sqlite3
@@ -21,16 +21,16 @@ from service.errors import SettingsError, StorageBusyError, StorageDamagedError,
 
 _log = logging.getLogger(__name__)
 
-# How long anything waits for a lock, a connection or a server before it is answered 503.
+# How long a request waits for a lock, a connection or a server before it is answered 503.
 WAIT_SECONDS = 5
 RETRY_AFTER_SECONDS = 5
-# The newest of service/migrations: what a database must say that is to be used as it is.
+# The newest of service/library/migrations. A database of this version needs no migration.
 SCHEMA_VERSION = "0001"
-# Any number that no other program takes: processes that start at once migrate one after the other.
+# Processes that start at once migrate one after the other. Any number does that nobody else takes.
 _MIGRATION_LOCK = 0x560_0E
 _POSTGRES_DISK_FULL = "53100"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-# FULL: what was acknowledged is on the disk even if the power fails, not only after a kill.
+# FULL: what a client was told is stored survives a power failure, not only a kill.
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 _POSTGRES_OPTIONS = {
     "connect_timeout": str(WAIT_SECONDS),
@@ -40,11 +40,10 @@ _POSTGRES_OPTIONS = {
 
 
 class Database:
-    """A pool of connections for any thread. Each block is one transaction.
+    """A pool of connections for any thread. ``reading`` and ``writing`` are one transaction each.
 
-    Both kinds of block raise StorageBusyError where the database is locked or away,
-    StorageFullError where its disk is full, and StorageDamagedError where it cannot be read;
-    nothing of the block is kept then.
+    Both raise StorageBusyError where the database is locked or away, StorageFullError where its
+    disk is full, and StorageDamagedError where it cannot be read; the transaction is undone then.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -88,7 +87,7 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _migrate(self) -> None:
-        """Where there is something to do; Alembic takes longer to import than to find that out."""
+        """Migrate if the version is old. Alembic is imported only then: that takes 0.2 s."""
         with self._engine.connect() as connection:
             if _is_current(connection):
                 return
@@ -129,14 +128,14 @@ def _create_engine(url: URL) -> Engine:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    """Python's own transactions begin late and leave out the tables' changes: do without them."""
+    """Turn off sqlite3's own transactions: they begin late, and leave out changes of tables."""
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes its lock at once: one that had read before could not wait for it."""
+    """A writer takes its lock at once: SQLite lets no reader wait until it may write."""
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
@@ -179,13 +178,13 @@ def _cannot_open(url: str, error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """On one line, and without the statement and its values."""
+    """The error on one line, without the statement and its values."""
     told = error.orig if isinstance(error, DBAPIError) else error
     return " ".join(str(told).split()).rstrip(".")
 
 
 def _shown(url: str) -> str:
-    """The URL without its password, or nothing of a text that is no URL and may hold one."""
+    """The URL without its password. A text that is no URL may hold one: show nothing of it."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except SQLAlchemyError:

@@ -1,4 +1,4 @@
-"""Alembic's way from any older state of the database's tables to the code's."""
+"""Brings the tables of an older database up to date, by Alembic."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migration_config() -> Config:
-    """Alembic's configuration, without a file."""
+    """Alembic's configuration; it needs no file."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -21,7 +21,7 @@ def migration_config() -> Config:
 def upgrade(connection: Connection) -> None:
     """Bring the tables up to date, in the connection's transaction.
 
-    Raises ValueError where a newer release has changed them.
+    Raises ValueError where a newer release has changed the tables.
     """
     config = migration_config()
     config.attributes["connection"] = connection

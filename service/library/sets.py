@@ -1,4 +1,4 @@
-"""Sets of supports that clients store by name, use and delete; for any thread, in any process."""
+"""Sets of supports that clients store under a name, use and delete."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ _ID = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
 
 
 class NewPair(NamedTuple):
-    """One shot to store: the files as uploaded, a PNG of both for lists, and what was decoded."""
+    """A pair to store: both files as uploaded, a PNG of both for lists, and the decoded size."""
 
     image: bytes
     mask: bytes
@@ -44,7 +44,7 @@ class EncodingKey(NamedTuple):
 
 
 class StoredShot(NamedTuple):
-    """A pair with its encoding (safetensors), or with its two files where there is none yet."""
+    """A pair with its encoding (safetensors); where it has none yet, with its two files."""
 
     pair_id: str
     encoding: bytes | None
@@ -63,9 +63,10 @@ NO_LIMITS = Limits(sys.maxsize, sys.maxsize)
 
 
 class Library:
-    """Every method is one transaction; each raises StorageBusyError and StorageFullError too.
+    """The stored sets. Every method is one transaction, for any thread in any process.
 
-    A set or pair that does not exist is SupportSetNotFoundError or PairNotFoundError.
+    Each may raise StorageBusyError or StorageFullError, and SupportSetNotFoundError or
+    PairNotFoundError for a set or pair that does not exist.
     """
 
     def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
@@ -91,7 +92,7 @@ class Library:
             return SupportSet.model_validate(row)
 
     def page(self, limit: int, offset: int) -> SupportSets:
-        """Sets from the newest on, ``offset`` of them left out, and how many there are."""
+        """Sets, the newest first, after the first ``offset``; and how many there are in all."""
         newest = select(SetRow).order_by(SetRow.created.desc(), SetRow.id)
         with self._database.reading() as session:
             rows = session.scalars(newest.limit(limit).offset(offset)).unique().all()
@@ -151,7 +152,7 @@ class Library:
             return _file(session, PairRow.mask, set_id, pair_id)
 
     def shots(self, set_id: str, key: EncodingKey) -> tuple[SupportSet, list[StoredShot]]:
-        """A set, and of each of its pairs, in order, what a network with ``key`` needs."""
+        """A set, and what a network with ``key`` needs of each of its pairs, in order."""
         missing = EncodingRow.content.is_(None)
         wanted = [getattr(EncodingRow, name) == value for name, value in key._asdict().items()]
         statement = (
@@ -170,7 +171,7 @@ class Library:
             return found, [StoredShot(*row) for row in session.execute(statement)]
 
     def keep_encodings(self, key: EncodingKey, encodings: Mapping[str, bytes]) -> None:
-        """Store encodings by their pair's id; pairs that are gone by now are left out."""
+        """Store encodings by their pair's id, but for pairs that have been deleted since."""
         wanted = select(PairRow.id).where(PairRow.id.in_(encodings)).order_by(PairRow.id)
         with self._database.writing() as session:
             for pair_id in session.scalars(wanted.with_for_update()).all():
@@ -203,16 +204,16 @@ def _find(session: Session, set_id: str) -> SetRow:
 
 
 def _lock(session: Session, set_id: str) -> SetRow:
-    """The set, which nobody else changes before the transaction ends.
+    """Lock a set for the transaction, and return it.
 
-    Locked first and read second: what PostgreSQL reads in one with the lock can be older than it.
+    Lock first, read second: a statement that does both can read what was there before the lock.
     """
     session.execute(select(SetRow.id).where(SetRow.id == _checked(set_id)).with_for_update())
     return _find(session, set_id)
 
 
 def _checked(set_id: str) -> str:
-    """Not every text can be looked up: PostgreSQL takes no NUL."""
+    """Refuse what cannot be an id: PostgreSQL fails at a NUL."""
     if not _ID.fullmatch(set_id):
         raise _no_set(set_id)
     return set_id
@@ -230,7 +231,7 @@ def _file(
 
 
 def _flush_name(session: Session, name: str) -> None:
-    """A set breaks no other constraint than that of its name."""
+    """Write the set; the only constraint that it can break is that of its name."""
     try:
         session.flush()
     except IntegrityError as error:

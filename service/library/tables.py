@@ -21,7 +21,7 @@ TEXT_LENGTH = 200
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps no time zone, and PostgreSQL answers in the connection's."""
+    """A moment in UTC. SQLite forgets the time zone; PostgreSQL returns the connection's."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -44,7 +44,7 @@ def now() -> datetime:
 
 
 class Table(DeclarativeBase):
-    """Constraints have names of their own, so that later migrations can find them."""
+    """Names every constraint, so that later migrations can find it."""
 
     metadata = MetaData(
         naming_convention={
@@ -81,7 +81,7 @@ class SetRow(Table):
 class PairRow(Table):
     """One shot: the files as they were uploaded, and a small picture of both.
 
-    The bytes come last and are read only by name: a row is small without them.
+    A query that does not name the columns of bytes does not read them.
     """
 
     __tablename__ = "support_pair"
@@ -100,7 +100,7 @@ class PairRow(Table):
 
 
 class EncodingRow(Table):
-    """What one network keeps of one pair, as safetensors; it goes with its pair."""
+    """What one network keeps of one pair, as safetensors; deleted with its pair."""
 
     __tablename__ = "support_encoding"
 
