@@ -10,10 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from service.library.database import Database
+
 
 def sqlite_url(folder: Path) -> str:
     """A new file in ``folder``."""
     return f"sqlite:///{folder}/sgone.sqlite3"
+
+
+def limit_pages(database: Database, pages: int) -> None:
+    """Let a SQLite file grow to ``pages``: those it has, or more.
+
+    Of all connections that the pool holds: one, where transactions come one by one.
+    """
+    with database.reading() as session:
+        connection = session.connection()
+        used = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {max(pages, used)}")
 
 
 class PostgresServer:

@@ -17,9 +17,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, text
 
-from databases import PostgresServer, postgres_server, sqlite_url
+from databases import PostgresServer, limit_pages, postgres_server, sqlite_url
 from service.errors import (
     LastPairError,
     NameTakenError,
@@ -355,13 +355,13 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_sqlite_is_safe_against_power_failure_and_checks_its_keys(tmp_path: Path) -> None:
-    library = Library.open(sqlite_url(tmp_path))
-    with library._database.reading() as session:
+    database = Database.open(sqlite_url(tmp_path))
+    with database.reading() as session:
         values = {
             name: session.scalar(text(f"PRAGMA {name}"))
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
-    library.close()
+    database.close()
     full = 2
     assert values == {
         "journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "busy_timeout": 5000
@@ -373,21 +373,17 @@ def test_sqlite_is_safe_against_power_failure_and_checks_its_keys(tmp_path: Path
 
 @pytest.mark.usefixtures("quick")
 def test_a_full_sqlite_file_is_told_and_taken_up_again(tmp_path: Path) -> None:
-    library = Library.open(sqlite_url(tmp_path))
+    database = Database.open(sqlite_url(tmp_path))
+    library = Library(database)
     kept = library.create("kept", None, [pair()])
-    limits = {"pages": 40}
-
-    @event.listens_for(library._database._engine, "checkout")
-    def limit(connection: sqlite3.Connection, *_: Any) -> None:
-        connection.execute(f"PRAGMA max_page_count = {limits['pages']}")
-
+    limit_pages(database, 40)
     with pytest.raises(StorageFullError, match="delete some"):
         library.create("large", None, [pair(size=200_000)])
     with pytest.raises(StorageFullError):
         library.add_pairs(kept.id, [pair(size=200_000)], 10)
     assert names(library) == ["kept"]
     assert library.read(kept.id) == kept
-    limits["pages"] = 10_000
+    limit_pages(database, 10_000)
     assert library.create("large", None, [pair(size=200_000)]).shots == 1
     library.close()
 

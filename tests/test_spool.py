@@ -37,7 +37,7 @@ def test_a_part_too_large_for_the_memory_is_not_read() -> None:
         assert caught.value.field == "query_image[3]"
 
 
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     class FullDisk:
         def seek(self, _: int) -> None: ...
 
@@ -46,8 +46,6 @@ def test_a_full_disk_is_told() -> None:
         def write(self, _: bytes) -> Any:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with Spool() as spool:
-        spool._file.close()
-        spool._file = FullDisk()  # type: ignore[assignment]
-        with pytest.raises(StorageFullError, match="send fewer"):
-            spool.new_file().write(b"pixels")
+    monkeypatch.setattr("tempfile.TemporaryFile", FullDisk)
+    with Spool() as spool, pytest.raises(StorageFullError, match="send fewer"):
+        spool.new_file().write(b"pixels")

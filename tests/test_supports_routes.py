@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from databases import limit_pages
 from pictures import Parts, encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
 from service.inference.engine import Engine
+from service.library.database import Database
 from service.library.sets import Library
 from service.settings import Settings
 
@@ -262,10 +264,10 @@ def test_unequal_numbers_of_images_and_masks_are_told(client: TestClient) -> Non
 def test_a_set_has_no_more_pairs_than_a_request_may_have_supports(
     client: TestClient, settings: Settings
 ) -> None:
-    assert settings.max_shots == 10
-    response = client.post("/supports", files=pairs(*range(11)), data={"name": "Mugs"})
+    most = settings.max_shots
+    response = client.post("/supports", files=pairs(*range(most + 1)), data={"name": "Mugs"})
     problem(response, 422, "too_many_shots", "support_image")
-    url = f"/supports/{create(client, 'Mugs', *range(9))['id']}/pairs"
+    url = f"/supports/{create(client, 'Mugs', *range(most - 1))['id']}/pairs"
     problem(client.post(url, files=pairs(1, 2)), 422, "too_many_shots", "support_image")
     assert client.post(url, files=pairs(1)).status_code == 201
 
@@ -346,12 +348,10 @@ def test_a_locked_database_is_busy_until_it_is_free(client: TestClient, database
 
 
 def test_a_full_database_is_told_and_goes_on_serving(settings: Settings, engine: Engine) -> None:
-    library = Library.open(settings.database_url)
-    with TestClient(create_app(settings, engine, library)) as client:
+    database = Database.open(settings.database_url)
+    with TestClient(create_app(settings, engine, Library(database))) as client:
         created = create(client)
-        with library._database.writing() as session:
-            pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar_one()
-        _limit_pages(library, pages)
+        limit_pages(database, 0)
         noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
         parts = [
             file("support_image", encode(noise)),
@@ -360,14 +360,8 @@ def test_a_full_database_is_told_and_goes_on_serving(settings: Settings, engine:
         response = client.post("/supports", files=parts, data={"name": "new"})
         problem(response, 507, "storage_full")
         assert client.get("/supports").json() == {"items": [created], "total": 1}
-        _limit_pages(library, 1_000_000)
+        limit_pages(database, 1_000_000)
         assert client.post("/supports", files=parts, data={"name": "new"}).status_code == 201
-
-
-def _limit_pages(library: Library, pages: int) -> None:
-    """Of all connections that the pool holds: one, as requests here come one by one."""
-    with library._database.reading() as session:
-        session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
 
 def test_a_full_queue_refuses_uploads(settings: Settings, engine: Engine) -> None:
