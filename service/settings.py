@@ -12,8 +12,8 @@ from service.errors import SettingsError
 
 PREFIX = "SGONE_"
 SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
-# Above it Pillow warns of a decompression bomb, above twice it refuses: its own limit stays in
-# force, since changing it would change it for the whole process.
+# Pillow warns of a decompression bomb above this, and refuses above twice as much. Its own limit
+# stays as it is: to change it would change it for the whole process.
 PILLOW_MAX_PIXELS = 89_478_485
 
 

@@ -19,14 +19,14 @@ def configure_logging(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
     logging.captureWarnings(True)
-    # It warns of every malformed body, which the access log has already, under its request id.
+    # It warns of every malformed body; the access log says the same with the request's id.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    # At each start it tells how it looks for migrations, found or not.
+    # It tells at each start how it looks for migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def name_worker(number: int) -> None:
-    """Every record of this process says from now on which worker wrote it."""
+    """Add the worker's number to every record of this process from now on."""
 
     def name(record: logging.LogRecord) -> bool:
         record.worker = number

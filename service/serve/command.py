@@ -12,13 +12,11 @@ _log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is accepted and leave with exit code 0.
+    """Serve until SIGTERM or SIGINT, then finish accepted requests and exit with code 0.
 
-    Where inference has crashed for good, leave with exit code 1: whoever runs the service starts
-    it again.
-
-    Raises SettingsError where the address is taken or the database cannot be opened, and what
-    Engine.load raises: all before anything listens.
+    Exit with code 1 after the last crash of inference, so that whoever runs the service starts it
+    again. Before it listens it may raise SettingsError, for the address or the database, and what
+    Engine.load raises.
     """
     serving.leave_on_signals()
     configure_logging(settings)

@@ -1,4 +1,4 @@
-"""The address that is listened on: taken before anything is loaded, given up without a loss."""
+"""The address: taken before the network is loaded, and given up without losing a request."""
 
 import ctypes
 import logging
@@ -23,9 +23,9 @@ _DROP_SYN = (
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Take the address; SettingsError where it is taken or does not exist.
+    """Take the address, without listening: connections are refused until a network is warm.
 
-    It listens once a network is warm: until then a connection is refused.
+    Raises SettingsError where the address is in use or does not exist.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -44,11 +44,11 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def turn_newcomers_away(listener: socket.socket) -> None:
-    """Ignore who asks for a connection from now on; connections half made still come through.
+    """Ignore new handshakes from now on, but finish those that have begun.
 
-    A listener that is closed resets the connections that nobody has accepted yet, requests
-    included. After this there are soon none. Elsewhere than on Linux it does nothing, and the
-    moment between the last accept and the close stays.
+    Closing a listener resets the connections that wait to be accepted, with their requests. Once
+    newcomers are ignored none waits. This works on Linux only: elsewhere a connection that comes
+    between the last accept and the close is still reset.
     """
     if sys.platform != "linux":
         return
@@ -62,7 +62,7 @@ def turn_newcomers_away(listener: socket.socket) -> None:
 
 
 def has_unread_bytes(number: int) -> bool:
-    """Whether something has arrived at a file descriptor, be it the other side's end."""
+    """Whether there is something to read: data, or the end of the connection."""
     with selectors.DefaultSelector() as selector:
         selector.register(number, selectors.EVENT_READ)
         return bool(selector.select(0))

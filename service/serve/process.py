@@ -1,4 +1,4 @@
-"""A process that serves: the app under uvicorn, and an orderly end."""
+"""One process that serves: loads, runs the app under uvicorn, and ends in order."""
 
 import asyncio
 import logging
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 2048
-# For a handshake to end, and for a request to follow its connection: more than most round trips.
+# Longer than most round trips: a handshake ends in it, and a request follows its connection.
 SETTLE_SECONDS = 0.25
-# For the event loop to read what has arrived, which makes it a request under way.
+# The event loop reads what has arrived in it, and so begins the request.
 _READ_SECONDS = 0.05
 _CLOSE = (b"connection", b"close")
 # Open files beside connections: the network, the database, uploads of batches, decoders.
@@ -41,12 +41,11 @@ def run(
     on_ready: Callable[["Engine"], None] = lambda engine: None,
     gives_up_address: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Load, serve until SIGTERM or SIGINT, finish what is accepted, and leave with exit code 0.
+    """Load, serve until SIGTERM or SIGINT, finish accepted requests and exit with code 0.
 
-    Where inference has crashed for good, leave with exit code 1.
-
-    Where ``gives_up_address`` is false at the end, other processes go on with the listener.
-    Raises what Engine.load and Library.open raise: before anything listens.
+    Exit with code 1 after the last crash of inference. If ``gives_up_address`` returns False at the
+    end, other processes go on with the listener. Before it listens it raises what Engine.load and
+    Library.open raise.
     """
     _log.debug("loading %s", settings.checkpoint)
     from service.app import create_app, open_library  # takes a second
@@ -85,12 +84,12 @@ def _connections(settings: Settings, app: "FastAPI") -> Connections:
 
 
 def grace_seconds(settings: Settings) -> int:
-    """For accepted requests to finish: as long as one may take; a longer batch is cut off."""
+    """How long accepted requests may go on: as long as one may take. A longer batch is cut off."""
     return math.ceil(settings.request_timeout_ms / 1e3)
 
 
 def leave_on_signals() -> None:
-    """Before uvicorn runs, stop at once; after it, it repeats the signal that it has obeyed."""
+    """Exit with code 0 on a signal before uvicorn runs, and when it raises its signal again."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
 
@@ -100,7 +99,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which at its end answers whoever has a connection before it closes that."""
+    """uvicorn, which at its end answers every open connection before it closes it."""
 
     def __init__(
         self,
@@ -122,7 +121,7 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
     def give_up(self) -> None:
-        """End as after a signal, but as a failure. For any thread."""
+        """End as after a signal, but with a failure's exit code. For any thread."""
         self.failed = True
         self.should_exit = True
 
@@ -131,11 +130,11 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Go on accepting for a while, to say 503; then give up the address; then end.
+        """Answer newcomers 503 for a while, then give up the address, then end.
 
-        uvicorn would at once reset what it has not accepted or read yet, whole requests included.
+        uvicorn closes at once, and so resets connections and requests that have arrived unread.
         """
-        self._refuse_work()  # again: a signal during the warm-up found nothing that could refuse
+        self._refuse_work()  # again: during the warm-up a signal finds no runtime yet
         self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
         if self._gives_up_address():
             await self._pause(self._drain_seconds)
@@ -158,12 +157,12 @@ class _Server(uvicorn.Server):
             runtime.queue.drain()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless a second Ctrl-C has asked for the end."""
+        """Wait, unless a second Ctrl-C has asked to end at once."""
         if not self.force_exit:
             await asyncio.sleep(seconds)
 
     def _silent_connections(self) -> Iterator["Protocols"]:
-        """Without an unread request; a close of the others would reset them."""
+        """Yield connections without unread bytes: closing the others would reset them."""
         for connection in list(self.server_state.connections):
             transport = connection.transport
             if not transport.is_closing() and not has_unread_bytes(

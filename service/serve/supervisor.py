@@ -1,4 +1,10 @@
-"""The parent of several workers: starts them, starts them again, and ends them together."""
+"""The parent of several workers: starts them, replaces those that die, and ends them together.
+
+uvicorn's Multiprocess cannot keep what docs/operating.md promises. It starts all workers at once:
+where none can start, each says why, and the exit code is 0. Where one cannot start again it ends
+the others. It closes its listener after its last worker, so that newcomers hang and are not
+refused. It waits without end for a late worker, and leaves its workers behind where it is killed.
+"""
 
 import logging
 import os
@@ -20,16 +26,16 @@ from service.settings import Settings
 _log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TICK_SECONDS = 0.5
-# Before a worker that failed at its start tries again, while others serve.
+# Before a worker that failed to start is tried again, while others serve.
 _PAUSE_SECONDS = 5
-# What the end may take beyond the drain and the grace of the last requests.
+# How much longer than the drain and the grace of the last requests the end may take.
 _SPARE_SECONDS = 5
 
 
 def supervise(settings: Settings, listener: socket.socket) -> None:
-    """Serve with several processes until SIGTERM or SIGINT; exit code 1 where one had to be killed.
+    """Serve with several workers until SIGTERM or SIGINT. Exit with code 1 if one must be killed.
 
-    Raises SettingsError where none can start. This process imports neither torch nor the app.
+    Raises SettingsError where no worker can start. This process imports neither torch nor the app.
     """
     if not hasattr(os, "fork"):
         raise SettingsError("several workers need fork, which this system lacks; use --workers 1")
@@ -43,20 +49,20 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
 
 
 class Supervisor:
-    """All workers accept from one listener: what has connected is not lost with one of them."""
+    """Holds the workers. All accept from one listener, so that none takes a connection with it."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
         self._lifeline = Lifeline()
         self._workers: dict[int, Worker] = {}
-        # The first tries alone, so that what is wrong is found, and said, once.
+        # The first starts alone, so that what prevents the start is said once.
         self._due = {1: 0.0}
         self._serving = False
         self._deadline: float | None = None
 
     def run(self) -> None:
-        """Until all workers have ended after ``stop``."""
+        """Start and replace workers, until all have ended after ``stop``."""
         try:
             while self._workers or self._due:
                 self._start_due()
@@ -69,7 +75,7 @@ class Supervisor:
         _log.info("all workers have ended")
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """From here on the address is the workers' alone: the last to close it gives it up."""
+        """End the workers. The last of them that closes the listener gives up the address."""
         if self._deadline is None:
             _log.info("ending the workers")
             grace = self._settings.drain_ms / 1e3 + grace_seconds(self._settings)
@@ -150,14 +156,14 @@ def _signals_held() -> Iterator[None]:
 
 
 def warn_of_memory(device: str, workers: int) -> None:
-    """Once, in the log: nothing else shows it before the memory is full."""
+    """Say once in the log what workers take of a GPU, before its memory is full."""
     if device.startswith("cuda"):
         text = "%d workers hold %d networks, and CUDA as often, in the memory of %s"
         _log.warning(text, workers, workers, device)
 
 
 def cores_each(workers: int) -> int:
-    """Threads of one worker's forward pass: together they have no more than there are cores."""
+    """Threads for each worker's forward pass: its share of the cores, at least 1."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, cores // workers)

@@ -1,4 +1,4 @@
-"""One of several workers: a forked process that serves, reports, and ends with its parent."""
+"""A worker: a forked process that serves, reports to its parent, and ends with it."""
 
 import multiprocessing
 import os
@@ -23,28 +23,28 @@ class Ready(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The worker could not start, for a reason that the operator can mend."""
+    """The worker cannot start, for a reason that the operator can mend."""
 
     reason: str
 
 
 class Lifeline:
-    """A pipe whose one end only the parent holds: it closes when the parent ends, however that is.
+    """A pipe that ends the workers. Only the parent holds one end, which closes when it ends.
 
-    ``let_go`` closes it before, so that all workers end.
+    The parent may also ``let_go`` of it, to end all workers earlier.
     """
 
     def __init__(self) -> None:
         self._watched, self._held = os.pipe()
 
     def let_go(self) -> None:
-        """In the parent: end all workers. In a worker: leave this to the parent."""
+        """In the parent: end all workers. In a worker: close its copy of the parent's end."""
         if self._held >= 0:
             os.close(self._held)
             self._held = -1
 
     def watch(self) -> threading.Event:
-        """In a worker: SIGTERM to itself once the parent has let go; the event tells why."""
+        """In a worker: send itself SIGTERM when the parent lets go, which also sets the event."""
         gone = threading.Event()
 
         def wait() -> None:
@@ -57,9 +57,9 @@ class Lifeline:
 
 
 class Worker:
-    """The parent's view: ``reports`` brings Ready or Failed, and ends with the process.
+    """A worker as its parent sees it: ``reports`` brings Ready or Failed, and ends with it.
 
-    Make it while SIGTERM and SIGINT are held back: the child must not obey as its parent would.
+    Make it while SIGTERM and SIGINT are blocked: the child must not run its parent's handlers.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Worker:
         self.ready = False
         self.reason = ""
         self.reports, theirs = multiprocessing.Pipe(duplex=False)
-        # The parent has one thread and no torch: a fork of it is safe, cheap, and has the listener.
+        # The parent has one thread and no torch: its fork is safe and cheap, and has the listener.
         self._process = multiprocessing.get_context("fork").Process(
             target=_serve, args=(number, settings, listener, lifeline, theirs)
         )
@@ -83,11 +83,11 @@ class Worker:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Send it SIGKILL."""
         self._process.kill()
 
     def collect(self) -> str:
-        """Wait for the end, which ``reports`` has announced; how it came: "by SIGKILL"."""
+        """Wait for the process after ``reports`` has ended; tells how it ended, as "by SIGKILL"."""
         self.reports.close()
         self._process.join()
         code = self._process.exitcode or 0
@@ -101,7 +101,7 @@ def _serve(
     lifeline: Lifeline,
     reports: Connection,
 ) -> None:
-    """The child's whole life. Ctrl-C reaches it too, but stays held back: the parent answers it."""
+    """Run the child. SIGINT stays blocked: Ctrl-C reaches it too, but its parent ends it."""
     parent = os.getppid()
     serving.leave_on_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
