@@ -61,11 +61,10 @@ def serve(**flags: str | None) -> None:
     from service.settings import read_settings
 
     settings = read_settings(**flags)
-    from service.serve import (
-        command as server,  # after the settings: a typing mistake is answered at once
-    )
+    # After the settings, so that a typing mistake is answered at once.
+    from service.serve import command
 
-    server.serve(settings)
+    command.serve(settings)
 
 
 @main.command()
