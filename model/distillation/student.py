@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.distillation.teacher import BLOCKS, Lesson
-from model.distillation.winograd import WinogradConv2d
 from model.errors import CheckpointError
 from model.network.backbone import Backbone, Features, vgg16
 
@@ -33,7 +32,7 @@ class Student(Backbone):
         super().__init__(plain.layers, plain.taps, plain.channels, plain.strides)
         for index, layer in enumerate(self.layers):
             if isinstance(layer, nn.Conv2d) and index not in GIVEN:
-                learns = WinogradConv2d(layer.in_channels, layer.out_channels)
+                learns = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1, bias=False)
                 _begin(learns.weight)
                 self.layers[index] = nn.Sequential(learns, nn.BatchNorm2d(layer.out_channels))
         self._load_given(given)
