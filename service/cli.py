@@ -213,15 +213,17 @@ def evaluate(
 ) -> None:
     """Measure mIoU and FB-IoU on a seeded list of episodes."""
     from model.evaluation import evaluate
-    from model.evaluation.bench import Plan
+    from model.evaluation.bench import Experiment
     from service.inference.engine import placement_of
     from service.settings import read_settings
 
     settings = read_settings(executor=executor, device=device, precision=precision)
     shots = shots or (5 if multiclass else 1)
-    plan = Plan(seeds, protocol, shots, fusion, episodes, baseline, placement_of(settings))
+    experiment = Experiment(
+        seeds, protocol, shots, fusion, episodes, baseline, multiclass, placement_of(settings)
+    )
     checkpoints = checkpoints or (settings.checkpoint,)
-    evaluate.main(plan, checkpoints, multiclass=multiclass, **options)
+    evaluate.main(experiment, checkpoints, **options)
 
 
 @main.command()

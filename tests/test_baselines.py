@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from model.evaluation import evaluate
 from model.evaluation.baselines import BASELINES, logistic_regression, nearest_neighbour
-from model.evaluation.bench import Plan
+from model.evaluation.bench import Experiment
 from model.evaluation.gallery import EncodedQuery, EncodedSupport
 from model.executors.choose import Placement
 from pictures import encode, object_mask, photograph
@@ -104,9 +104,9 @@ def test_a_baseline_is_reported_under_its_name_on_the_networks_episodes(checkpoi
             path = tmp_path / "data" / class_name / f"{seed}.jpg"
             path.write_bytes(encode(photograph(seed=seed), "JPEG"))
             path.with_suffix(".png").write_bytes(encode(object_mask().astype(np.uint8)))
-    plan = Plan((0,), episodes=6, baseline=name, placement=ON_CPU)
+    experiment = Experiment((0,), episodes=6, baseline=name, placement=ON_CPU)
     out = tmp_path / "report.json"
-    evaluate.main(plan, [checkpoint], tmp_path / "data", json_path=out)
+    evaluate.main(experiment, [checkpoint], tmp_path / "data", json_path=out)
     report = json.loads(out.read_text(encoding="utf-8"))
     assert report["method"] == name
     assert report["miou"]["mean"] > 20

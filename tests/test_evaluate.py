@@ -14,10 +14,10 @@ from model.data.pascal import CLASSES
 from model.data.sampling import View
 from model.errors import CheckpointError, ConfigError
 from model.evaluation import evaluate
-from model.evaluation.bench import Bench, Plan, open_photographs
+from model.evaluation.bench import Experiment, open_bench, open_data
+from model.evaluation.published import tables
 from model.evaluation.report import spread
 from model.evaluation.showcase import exemplars
-from model.evaluation.tables import tables
 from model.executors.choose import Placement
 from pictures import photograph
 from service.cli import main
@@ -35,10 +35,10 @@ def crowded(tmp_path_factory):
     return write_crowded(tmp_path_factory.mktemp("data") / "crowded")
 
 
-def measure(checkpoint, root, folder, *, fold=0, name="report.json", **plan):
+def measure(checkpoint, root, folder, *, fold=0, name="report.json", **options):
     """``sgone evaluate`` on the CPU -> its JSON report."""
-    options = {"seeds": (), "episodes": 12, "placement": ON_CPU} | plan
-    evaluate.main(Plan(**options), [checkpoint], root, fold=fold, json_path=folder / name)
+    experiment = Experiment(**{"seeds": (), "episodes": 12, "placement": ON_CPU} | options)
+    evaluate.main(experiment, [checkpoint], root, fold=fold, json_path=folder / name)
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
@@ -82,10 +82,7 @@ def test_the_seed_is_the_protocols_unless_one_is_named(checkpoint, pairs, tmp_pa
 
 
 def test_a_multiclass_report_has_the_background_apart(checkpoint, pairs, tmp_path, capsys):
-    plan = Plan((0,), shots=2, episodes=5, placement=ON_CPU)
-    path = tmp_path / "report.json"
-    evaluate.main(plan, [checkpoint], pairs, fold=0, multiclass=True, json_path=path)
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = measure(checkpoint, pairs, tmp_path, shots=2, episodes=5, multiclass=True)
     assert len(report["class_iou"]) == 5
     assert "background_iou" in report
     assert "multi-class" in capsys.readouterr().out
@@ -100,8 +97,9 @@ def table(checkpoint, crowded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     for fold in range(4):
         shutil.copy(checkpoint, folder / f"fold{fold}.safetensors")
-    plan = Plan((0, 1), episodes=2, placement=ON_CPU)
-    evaluate.main(plan, [folder / "fold{fold}.safetensors"], crowded, table=folder / "tables.md")
+    experiment = Experiment((0, 1), episodes=2, placement=ON_CPU)
+    named = [folder / "fold{fold}.safetensors"]
+    evaluate.main(experiment, named, crowded, table=folder / "tables.md")
     return (folder / "tables.md").read_text(encoding="utf-8"), json.loads(
         (folder / "tables.json").read_text(encoding="utf-8")
     )
@@ -162,8 +160,9 @@ def test_options_that_do_not_fit_together_are_refused(
 ):
     paths = {key: tmp_path / value if isinstance(value, str) else value
              for key, value in options.items()}  # fmt: skip
+    experiment = Experiment((0,), multiclass=paths.pop("multiclass", False))
     with pytest.raises(ConfigError, match=message):
-        evaluate.main(Plan((0,)), [checkpoint] * count, crowded, **paths)
+        evaluate.main(experiment, [checkpoint] * count, crowded, **paths)
 
 
 def test_a_bad_checkpoint_is_told_before_the_first_is_measured(
@@ -171,7 +170,7 @@ def test_a_bad_checkpoint_is_told_before_the_first_is_measured(
 ):
     paths = [checkpoint, checkpoint, checkpoint, tmp_path / "nowhere.safetensors"]
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors does not exist"):
-        evaluate.main(Plan((0,)), paths, crowded, table=tmp_path / "tables.md")
+        evaluate.main(Experiment((0,)), paths, crowded, table=tmp_path / "tables.md")
     assert capsys.readouterr().out == ""
 
 
@@ -190,7 +189,9 @@ def test_the_papers_tables_are_of_pascal_voc_alone(checkpoint, tmp_path):
         mask = Image.new("L", (64, 48), 255)
         mask.save(tmp_path / "data" / "cat" / f"{number}.png")
     with pytest.raises(ConfigError, match="data is not PASCAL VOC"):
-        evaluate.main(Plan((0,)), [checkpoint] * 4, tmp_path / "data", table=tmp_path / "t.md")
+        evaluate.main(
+            Experiment((0,)), [checkpoint] * 4, tmp_path / "data", table=tmp_path / "t.md"
+        )
 
 
 # Pictures
@@ -203,8 +204,8 @@ def test_the_best_the_median_and_the_worst_episode_are_shown():
 
 
 def test_pictures_of_every_class_and_of_all_of_them_are_drawn(checkpoint, pairs, tmp_path):
-    plan = Plan((0, 1), episodes=20, placement=ON_CPU)
-    evaluate.main(plan, [checkpoint], pairs, fold=0, pictures=tmp_path / "pictures")
+    experiment = Experiment((0, 1), episodes=20, placement=ON_CPU)
+    evaluate.main(experiment, [checkpoint], pairs, fold=0, pictures=tmp_path / "pictures")
     names = {path.stem for path in (tmp_path / "pictures").glob("*.png")}
     assert names == {*CLASSES[:5], "classes"}
     for path in (tmp_path / "pictures").iterdir():
@@ -214,11 +215,11 @@ def test_pictures_of_every_class_and_of_all_of_them_are_drawn(checkpoint, pairs,
 
 
 def test_a_bench_reads_features_once_for_all_shots_and_methods(checkpoint, pairs):
-    plan = Plan((0,), episodes=10, placement=ON_CPU)
-    bench = Bench(load_checkpoint(checkpoint), open_photographs(pairs, None), 0, plan)
-    bench.measure(plan, 0)
+    experiment = Experiment((0,), episodes=10, placement=ON_CPU)
+    bench = open_bench(load_checkpoint(checkpoint), open_data(pairs, None), 0, experiment)
+    evaluate.measure(bench, experiment)
     known = bench.gallery.query(View(0, 0, 0)).features
-    bench.measure(Plan((0,), shots=3, episodes=10, baseline="1nn"), 0)
+    evaluate.measure(bench, Experiment((0,), shots=3, episodes=10, baseline="1nn"))
     assert bench.gallery.query(View(0, 0, 0)).features is known
 
 

@@ -13,13 +13,15 @@ from model.data.sampling import View
 from model.episode import FUSIONS, VOID, Support
 from model.errors import DatasetError
 from model.evaluation.gallery import Gallery
-from model.evaluation.multiclass import class_map, draw_multiclass, score_multiclass, true_map
-from model.evaluation.protocols import Hsnet, Oslsm
+from model.evaluation.protocols import Hsnet, Oslsm, draw_multiclass
 from model.evaluation.scoring import (
+    class_map,
     network_predictor,
     predict_mask,
     predict_probability,
-    score_episodes,
+    score_multiclass,
+    score_one_class,
+    true_map,
 )
 from model.executors.torch import TorchExecutor
 from model.network.sgone import SGOne, SGOneConfig
@@ -118,7 +120,7 @@ def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pa
     calls = []
     hook = segmenter.executor.network.backbone.register_forward_hook(lambda *_: calls.append(1))
     episodes = protocol.draw(dataset, range(5), 2, 60, seed=0)
-    score_episodes(network_predictor(segmenter.executor, "average"), gallery, episodes, "test")
+    score_one_class(network_predictor(segmenter.executor, "average"), gallery, episodes, "test")
     hook.remove()
     assert len(calls) == len(dataset.samples)
 
@@ -128,7 +130,7 @@ def test_a_gallery_without_room_gives_the_same_scores(pairs, segmenter):
     episodes = protocol.draw(dataset, range(5), 1, 8, seed=0)
     predict = network_predictor(segmenter.executor, "average")
     roomy, full = (
-        score_episodes(
+        score_one_class(
             predict, Gallery(segmenter.executor, dataset, protocol, room), episodes, "test"
         )
         for room in (8 << 30, 0)
@@ -175,7 +177,7 @@ def test_a_perfect_predictor_scores_a_hundred(pairs, segmenter, protocol):
     dataset = open_dataset(pairs)
     gallery = Gallery(segmenter.executor, dataset, protocol)
     episodes = protocol.draw(dataset, range(5), 1, 20, seed=0)
-    scores = score_episodes(oracle, gallery, episodes, "test").scores()
+    scores = score_one_class(oracle, gallery, episodes, "test").scores()
     assert (scores.miou, scores.fb_iou) == (100, 100)
 
 

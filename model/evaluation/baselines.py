@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.evaluation.gallery import EncodedQuery, EncodedSupport
 from model.evaluation.scoring import Predictor
-from model.executors.protocol import Features
+from model.executors.protocol import ImageFeatures
 from model.transforms import Logits
 
 
@@ -27,7 +27,7 @@ class Cells(NamedTuple):
 
 
 def nearest_neighbour(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Logits:
-    """Each cell is what the support cell of the highest cosine is.
+    """Each cell takes the label of the support cell with the highest cosine.
 
     The margin is the cosine to the nearest object cell minus that to the nearest other cell: its
     sign is the neighbour's label, and between cells it is interpolated.
@@ -40,9 +40,9 @@ def nearest_neighbour(query: EncodedQuery, supports: Sequence[EncodedSupport]) -
 
 
 def logistic_regression(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Logits:
-    """scikit-learn's LogisticRegression, balanced and else as it comes, on cells of length 1.
+    """scikit-learn's LogisticRegression with ``class_weight="balanced"``, on cells of length 1.
 
-    Supports that are all object, or without any, leave nothing to separate: so is the query then.
+    Where the supports are all object, or show none, the query is marked as they are.
     ConfigError where scikit-learn is not installed.
     """
     try:
@@ -73,7 +73,7 @@ def _support_cells(supports: Sequence[EncodedSupport]) -> Cells:
     )
 
 
-def _directions(features: Features) -> NDArray[np.float32]:
+def _directions(features: ImageFeatures) -> NDArray[np.float32]:
     """-> (h·w, C), row by row."""
     cells = F.normalize(torch.as_tensor(features[-1])[0].float().flatten(1).T, dim=1)
     directions: NDArray[np.float32] = cells.cpu().numpy()
@@ -81,7 +81,7 @@ def _directions(features: Features) -> NDArray[np.float32]:
 
 
 def _is_object(support: EncodedSupport) -> NDArray[np.bool_]:
-    """(h·w,) whether half of a cell is object; of a smaller object, the cell that holds most."""
+    """(h·w,) cells that are at least half object; of a smaller object, the cell with most of it."""
     grid = support.features[-1].shape[-2:]
     share = F.interpolate(support.mask[None, None], size=grid, mode="area").flatten()
     is_object: NDArray[np.bool_] = (share >= share.max().clamp(1e-6, 0.5)).numpy()

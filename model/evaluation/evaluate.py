@@ -1,4 +1,4 @@
-"""Few-shot evaluation: SG-One's experiments on seeded lists of episodes."""
+"""``sgone evaluate``: open a checkpoint and a data set, draw episodes, score them, report."""
 
 import dataclasses
 import json
@@ -9,70 +9,112 @@ from typing import Any
 from model.checkpoint import load_checkpoint, write_atomically
 from model.data.pascal import CLASSES
 from model.errors import ConfigError
-from model.evaluation.bench import Bench, Photographs, Plan, open_photographs
-from model.evaluation.protocols import PROTOCOLS
-from model.evaluation.report import format_report
-from model.evaluation.tables import FOLDS, SHOTS, tables
+from model.evaluation.baselines import BASELINES
+from model.evaluation.bench import Bench, Experiment, NamedDataset, open_bench, open_data
+from model.evaluation.protocols import PROTOCOLS, draw_multiclass
+from model.evaluation.published import FOLDS, SHOTS, tables
+from model.evaluation.report import build_report, format_report
+from model.evaluation.scoring import (
+    Predictor,
+    ScoredEpisodes,
+    network_predictor,
+    score_multiclass,
+    score_one_class,
+)
 
 
 def main(
-    plan: Plan,
+    experiment: Experiment,
     checkpoints: Sequence[Path],
     data: Path,
     list_file: Path | None = None,
     fold: int | None = None,
-    multiclass: bool = False,
     json_path: Path | None = None,
     table: Path | None = None,
     pictures: Path | None = None,
 ) -> None:
-    """``sgone evaluate``: print the scores, and write them and their pictures where asked.
+    """Print the scores, and write them and their pictures where asked.
 
-    A plan without seeds takes the protocol's own. ConfigError where options do not fit together.
+    An experiment without seeds takes the protocol's own. ConfigError where options do not fit
+    together.
     """
-    if not plan.seeds:
-        plan = dataclasses.replace(plan, seeds=(PROTOCOLS[plan.protocol].default_seed,))
-    if pictures and multiclass:
+    if not experiment.seeds:
+        seed = PROTOCOLS[experiment.protocol].default_seed
+        experiment = dataclasses.replace(experiment, seeds=(seed,))
+    if pictures and experiment.multiclass:
         raise ConfigError("--pictures shows one class at a time; leave --multiclass out")
+    if table and (fold is not None or experiment.multiclass or pictures):
+        raise ConfigError(
+            "--table measures every fold; leave --fold, --multiclass and --pictures out"
+        )
     if table:
-        if fold is not None or multiclass or pictures:
-            raise ConfigError(
-                "--table measures every fold; leave --fold, --multiclass and --pictures out"
-            )
-        photographs = open_photographs(data, list_file)
-        _write_tables(plan, checkpoints, photographs, table, json_path)
+        _write_tables(experiment, checkpoints, open_data(data, list_file), table, json_path)
         return
     checkpoint = load_checkpoint(_single(checkpoints, fold))
-    bench = Bench(checkpoint, open_photographs(data, list_file), fold, plan)
-    report = _multiclass(bench, plan) if multiclass else _episodes(bench, plan, pictures)
+    bench = open_bench(checkpoint, open_data(data, list_file), fold, experiment)
+    if experiment.multiclass:
+        report = measure_multiclass(bench, experiment)
+    else:
+        report, rounds = measure(bench, experiment)
+        if pictures:
+            _draw_pictures(bench, experiment, rounds[0], report, pictures)
     print(format_report(report))
     if json_path:
         write_atomically(json_path, json.dumps(report, indent=2).encode())
 
 
-def _multiclass(bench: Bench, plan: Plan) -> dict[str, Any]:
-    return bench.report(plan, [bench.measure_multiclass(plan, seed) for seed in plan.seeds])
+def measure(bench: Bench, experiment: Experiment) -> tuple[dict[str, Any], list[ScoredEpisodes]]:
+    """One class in each query -> the report, and the episodes of each seed."""
+    gallery, predict = bench.gallery, _predictor(bench, experiment)
+    rounds = []
+    for seed in experiment.seeds:
+        episodes = gallery.protocol.draw(
+            gallery.dataset, bench.class_ids, experiment.shots, experiment.episodes, seed
+        )
+        meter = score_one_class(predict, gallery, episodes, f"seed {seed}")
+        rounds.append(ScoredEpisodes(episodes, meter))
+    return build_report(bench, experiment, [meter.scores() for _, meter in rounds]), rounds
 
 
-def _episodes(bench: Bench, plan: Plan, pictures: Path | None) -> dict[str, Any]:
-    """Scores of all seeds, and pictures of the first one's episodes."""
-    measured = [bench.measure(plan, seed) for seed in plan.seeds]
-    report = bench.report(plan, [measurement.meter.scores() for measurement in measured])
-    if pictures:
-        try:
-            from model.evaluation.showcase import show
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                "pictures need matplotlib: pip install 'sg-one-service[train]'"
-            ) from error
-        show(bench.gallery, bench.predictor(plan), measured[0], report, pictures)
-    return report
+def measure_multiclass(bench: Bench, experiment: Experiment) -> dict[str, Any]:
+    """Every class of the fold in each query -> the report."""
+    gallery, predict = bench.gallery, _predictor(bench, experiment)
+    scores = []
+    for seed in experiment.seeds:
+        episodes = draw_multiclass(
+            gallery.dataset, bench.class_ids, experiment.shots, experiment.episodes, seed
+        )
+        meter = score_multiclass(predict, gallery, bench.class_ids, episodes, f"seed {seed}")
+        scores.append(meter.scores())
+    return build_report(bench, experiment, scores)
+
+
+def _predictor(bench: Bench, experiment: Experiment) -> Predictor:
+    if experiment.baseline:
+        return BASELINES[experiment.baseline]
+    return network_predictor(bench.gallery.executor, experiment.fusion)
+
+
+def _draw_pictures(
+    bench: Bench,
+    experiment: Experiment,
+    scored: ScoredEpisodes,
+    report: dict[str, Any],
+    folder: Path,
+) -> None:
+    try:
+        from model.evaluation.showcase import show
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "pictures need matplotlib: pip install 'sg-one-service[train]'"
+        ) from error
+    show(bench.gallery, _predictor(bench, experiment), scored, report, folder)
 
 
 def _write_tables(
-    plan: Plan,
+    experiment: Experiment,
     checkpoints: Sequence[Path],
-    photographs: Photographs,
+    data: NamedDataset,
     path: Path,
     json_path: Path | None,
 ) -> None:
@@ -80,15 +122,16 @@ def _write_tables(
 
     All checkpoints are read before the first is measured: a bad one is told at once.
     """
-    if photographs.dataset.classes != CLASSES:
-        raise ConfigError(f"{photographs.name} is not PASCAL VOC, which SG-One's tables are of")
+    if data.dataset.classes != CLASSES:
+        raise ConfigError(f"{data.name} is not PASCAL VOC, which SG-One's tables are of")
     loaded = [load_checkpoint(path) for path in _one_for_each_fold(checkpoints)]
     reports = []
     for fold, checkpoint in zip(FOLDS, loaded, strict=True):
-        bench = Bench(checkpoint, photographs, fold, plan)
+        bench = open_bench(checkpoint, data, fold, experiment)
         for shots in SHOTS:
-            reports.append(_episodes(bench, dataclasses.replace(plan, shots=shots), None))
-            print(format_report(reports[-1]), end="\n\n", flush=True)
+            report, _ = measure(bench, dataclasses.replace(experiment, shots=shots))
+            print(format_report(report), end="\n\n", flush=True)
+            reports.append(report)
     write_atomically(path, tables(reports).encode())
     write_atomically(json_path or path.with_suffix(".json"), json.dumps(reports, indent=2).encode())
 

@@ -8,23 +8,23 @@ from torch import Tensor
 from model.data.listing import SegmentationDataset
 from model.data.sampling import View
 from model.evaluation.protocols import Prepared, Protocol
-from model.executors.protocol import EncodedShots, Executor, Features, PreparedSupport
+from model.executors.protocol import EncodedShots, Executor, ImageFeatures, PreparedSupport
 
-Arrays = TypeVar("Arrays", bound=Sequence[Any])
+Computed = TypeVar("Computed", bound=Sequence[Any])
 
 
 class EncodedQuery(NamedTuple):
     """A query behind the backbone, and what is counted in it."""
 
-    features: Features  # in the form of the executor
+    features: ImageFeatures  # in the form of the executor
     size: tuple[int, int]  # (height, width) of the network's input
     truth: Tensor  # (H, W) uint8 in {0, 1, VOID}, on the CPU
 
 
 class EncodedSupport(NamedTuple):
-    """One shot, behind the backbone as if it were a query, and behind the network."""
+    """One shot: its features, read as a query's are, and what the network keeps of it."""
 
-    features: Features  # in the form of the executor
+    features: ImageFeatures  # in the form of the executor
     mask: Tensor  # of the network's input, float32 in [0, 1], on the CPU
     encoding: EncodedShots  # each (1, 1, ...)
 
@@ -32,7 +32,7 @@ class EncodedSupport(NamedTuple):
 class Gallery:
     """A data set under a protocol, seen through one network as it is served.
 
-    What is computed is kept until ``capacity_bytes`` are full, and from then on computed each time:
+    It keeps what it computes until ``capacity_bytes`` are full, and computes the rest each time:
     episodes are random, so no image is worth more than another.
     """
 
@@ -64,17 +64,17 @@ class Gallery:
         load, prepare = self.dataset.load, self.protocol.prepare
         return self._once(view, lambda: prepare(*load(view.sample, view.class_id)))
 
-    def _features(self, view: View, prepared: Prepared) -> Features:
+    def _features(self, view: View, prepared: Prepared) -> ImageFeatures:
         return self._once(view.sample, lambda: self.executor.read(prepared.pixels.numpy()))
 
-    def _encode(self, features: Features, prepared: Prepared) -> EncodedShots:
+    def _encode(self, features: ImageFeatures, prepared: Prepared) -> EncodedShots:
         support = PreparedSupport(prepared.pixels.numpy(), prepared.support_mask.numpy())
         return self.executor.encode(support, features)
 
-    def _once(self, key: Hashable, compute: Callable[[], Arrays]) -> Arrays:
-        """What is kept under the key, or computed, and kept where it fits."""
+    def _once(self, key: Hashable, compute: Callable[[], Computed]) -> Computed:
+        """The value kept under the key; else it is computed, and kept where there is room."""
         if key in self._kept:
-            kept: Arrays = self._kept[key]
+            kept: Computed = self._kept[key]
             return kept
         value = compute()
         size = sum(array.nbytes for array in value)

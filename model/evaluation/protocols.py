@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.data.augmentation import object_weights, square
 from model.data.listing import SegmentationDataset
-from model.data.sampling import EpisodeSampler, EpisodeViews
+from model.data.sampling import EpisodeSampler, EpisodeViews, View
 from model.episode import Photograph
 from model.transforms import TransformConfig, network_size, resize_image, resize_mask
 
@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
 class Hsnet:
     """HSNet's (Min et al. 2021): all at one square size, labels nearest-resized.
 
-    The square's side is the longest that the checkpoint's transform feeds its network.
+    The square's side is that of the checkpoint's transform.
     Queries are walked in order and supports drawn by the seed. Void pixels are not counted.
     """
 
@@ -65,7 +65,8 @@ class Oslsm:
 
     The network is fed as it is served, at the photograph's aspect ratio. Void counts as background,
     and objects of at most 2 cells at 1/32 are left out.
-    All pairs of query and class are walked in random order, and again in another, as its code does.
+    All pairs of query and class are walked in a random order, and in a new one each time all have
+    been walked, as its code does.
     """
 
     transform: TransformConfig
@@ -76,7 +77,7 @@ class Oslsm:
     )
 
     def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
-        """Without tiny objects: such a sample is no member of its class, and still shows it."""
+        """A sample whose object is tiny is drawn for that class no more, but still shows it."""
         samples = []
         for sample in dataset.samples:
             tiny = frozenset(
@@ -117,11 +118,48 @@ class Oslsm:
         )
 
 
-def _is_tiny(label: NDArray[np.uint8]) -> bool:
-    """Whether the object holds at most 2 pixels of a grid of 32 (OSLSM keeps sum > 2)."""
-    return int((label[::32, ::32] == 1).sum()) <= 2
-
-
 ProtocolName = Literal["hsnet", "oslsm"]
 Protocol = Hsnet | Oslsm
 PROTOCOLS: dict[ProtocolName, type[Hsnet] | type[Oslsm]] = {"hsnet": Hsnet, "oslsm": Oslsm}
+
+
+class MulticlassEpisode(NamedTuple):
+    """A query, one view of it for each candidate class, and K supports of each, in one order."""
+
+    queries: tuple[View, ...]
+    supports: tuple[tuple[View, ...], ...]
+
+
+def draw_multiclass(
+    dataset: SegmentationDataset, class_ids: Sequence[int], shots: int, count: int, seed: int
+) -> list[MulticlassEpisode]:
+    """``count`` episodes over all images that hold one of the classes, walked in order.
+
+    The same under both protocols. Every class is a candidate, in the query or not. DatasetError
+    where one has too few images.
+    """
+    members = EpisodeSampler(dataset, class_ids, shots, seed, "sample").members
+    queries = sorted({sample for samples in members.values() for sample in samples})
+    return [
+        _multiclass_episode(members, queries[index % len(queries)], shots, (seed, index))
+        for index in range(count)
+    ]
+
+
+def _multiclass_episode(
+    members: dict[int, list[int]], query: int, shots: int, seed: tuple[int, int]
+) -> MulticlassEpisode:
+    generator = np.random.default_rng(seed)
+    supports = []
+    for class_id, samples in members.items():
+        others = [sample for sample in samples if sample != query]
+        drawn = generator.choice(others, size=shots, replace=False)
+        supports.append(tuple(View(int(sample), class_id, 0) for sample in drawn))
+    return MulticlassEpisode(
+        tuple(View(query, class_id, 0) for class_id in members), tuple(supports)
+    )
+
+
+def _is_tiny(label: NDArray[np.uint8]) -> bool:
+    """Whether the object holds at most 2 pixels of a grid of 32 (OSLSM keeps sum > 2)."""
+    return int((label[::32, ::32] == 1).sum()) <= 2

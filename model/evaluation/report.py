@@ -5,13 +5,46 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from model.evaluation.bench import Bench, Experiment
 from model.metrics import MulticlassScores, Scores
 
 FIGURES = {"miou": "mIoU", "fb_iou": "FB-IoU", "background_iou": "background"}
 """Fields of scores that are one figure, and what people call it."""
 
 
-def summarise(
+def build_report(
+    bench: Bench, experiment: Experiment, scores: Sequence[Scores] | Sequence[MulticlassScores]
+) -> dict[str, Any]:
+    """The scores of every seed, with all that they depend on."""
+    data, executor = bench.data, bench.gallery.executor
+    classes, card = data.dataset.classes, bench.checkpoint.card
+    tested = {classes[class_id] for class_id in bench.class_ids}
+    return {
+        "method": experiment.baseline or "SG-One",
+        "checkpoint": bench.checkpoint.path.name,
+        "sha256": bench.checkpoint.sha256,
+        "classes_seen_in_training": sorted(tested & set(card.classes)),
+        "data": data.name,
+        "list": data.list_name,
+        "images": len(data.dataset.samples),
+        "fold": bench.fold,
+        "protocol": {
+            "name": experiment.protocol,
+            "rules": bench.gallery.protocol.rules,
+            "side": executor.transform.side,
+            "shots": experiment.shots,
+            "fusion": experiment.fusion,
+            "episodes": experiment.episodes,
+        },
+        "seeds": list(experiment.seeds),
+        "executor": executor.name,
+        "device": executor.device,
+        "precision": executor.precision,
+        **_summarise(scores, classes),
+    }
+
+
+def _summarise(
     scores: Sequence[Scores] | Sequence[MulticlassScores], classes: Sequence[str]
 ) -> dict[str, Any]:
     """Every figure in percent: its mean over seeds, its values, and their standard deviation."""

@@ -1,6 +1,7 @@
 """Episodes to scores: a predictor segments every query, and a meter counts."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,12 +10,20 @@ from tqdm import tqdm
 from model.data.sampling import EpisodeViews, View
 from model.episode import Fusion
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
+from model.evaluation.protocols import MulticlassEpisode
 from model.executors.protocol import Executor, stack_shots
-from model.metrics import IoUMeter
-from model.transforms import OBJECT_THRESHOLD, Logits, restore
+from model.metrics import IoUMeter, MulticlassMeter
+from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD, Logits, restore
 
 Predictor = Callable[[EncodedQuery, Sequence[EncodedSupport]], Logits]
 """A query and its K supports -> (2, h, w) logits, channel 1 the object's."""
+
+
+class ScoredEpisodes(NamedTuple):
+    """One seed's episodes and their meter, in one order."""
+
+    episodes: list[EpisodeViews]
+    meter: IoUMeter
 
 
 def network_predictor(executor: Executor, fusion: Fusion) -> Predictor:
@@ -27,7 +36,7 @@ def network_predictor(executor: Executor, fusion: Fusion) -> Predictor:
     return predict
 
 
-def score_episodes(
+def score_one_class(
     predict: Predictor, gallery: Gallery, episodes: Sequence[EpisodeViews], description: str
 ) -> IoUMeter:
     """Segment every episode's query; the meter's ``episode_iou`` is in the episodes' order."""
@@ -36,6 +45,25 @@ def score_episodes(
         mask = predict_mask(predict, gallery, episode)
         truth = gallery.query(episode.query).truth
         meter.update(mask[None], truth[None], torch.tensor([episode.query.class_id]))
+    return meter
+
+
+def score_multiclass(
+    predict: Predictor,
+    gallery: Gallery,
+    class_ids: Sequence[int],
+    episodes: Sequence[MulticlassEpisode],
+    description: str,
+) -> MulticlassMeter:
+    """Look for each candidate class in every query; the surest wins (SG-One section 4.4)."""
+    meter = MulticlassMeter(class_ids)
+    for episode in tqdm(episodes, desc=description, leave=False):
+        probabilities = [
+            predict_probability(predict, gallery, query, supports)
+            for query, supports in zip(episode.queries, episode.supports, strict=True)
+        ]
+        truths = [gallery.query(query).truth for query in episode.queries]
+        meter.update(class_map(torch.stack(probabilities)), true_map(torch.stack(truths)))
     return meter
 
 
@@ -52,3 +80,15 @@ def predict_probability(
     height, width = encoded.truth.shape
     logits = predict(encoded, [gallery.support(support) for support in supports])
     return torch.from_numpy(restore(logits, (height, width)))
+
+
+def class_map(probabilities: Tensor) -> Tensor:
+    """(N, H, W) probabilities -> (H, W): 0 where no class is sure, else the surest, from 1."""
+    surest, classes = probabilities.max(dim=0)
+    return torch.where(surest > CLASS_THRESHOLD, classes + 1, 0)
+
+
+def true_map(truths: Tensor) -> Tensor:
+    """(N, H, W) truths in {0, 1, VOID} -> (H, W): 0 the background, n the n-th class, or VOID."""
+    order = torch.arange(1, len(truths) + 1, dtype=truths.dtype)[:, None, None]
+    return torch.where(truths == 1, order, truths).amax(dim=0)

@@ -9,10 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from model.evaluation.bench import Measurement
 from model.evaluation.gallery import Gallery
 from model.evaluation.report import conditions, percent
-from model.evaluation.scoring import Predictor, predict_mask
+from model.evaluation.scoring import Predictor, ScoredEpisodes, predict_mask
 from model.pictures import GridRow, draw_grid
 
 _BAR, _MEAN, _CLEAR = "#4477aa", "#cc3311", {"facecolor": "white", "edgecolor": "none", "pad": 1}
@@ -21,14 +20,14 @@ _BAR, _MEAN, _CLEAR = "#4477aa", "#cc3311", {"facecolor": "white", "edgecolor": 
 def show(
     gallery: Gallery,
     predict: Predictor,
-    measurement: Measurement,
+    scored: ScoredEpisodes,
     report: dict[str, Any],
     folder: Path,
 ) -> None:
     """Write ``classes.png`` and ``CLASS.png`` into the folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     draw_bars(report, folder / "classes.png")
-    episodes, iou = measurement.episodes, measurement.meter.episode_iou
+    episodes, iou = scored.episodes, scored.meter.episode_iou
     for class_id in sorted({episode.query.class_id for episode in episodes}):
         indices = [i for i, episode in enumerate(episodes) if episode.query.class_id == class_id]
         rows = [

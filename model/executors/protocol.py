@@ -11,7 +11,7 @@ from model.transforms import Logits, Pixels, TransformConfig
 
 EncodedShots = tuple[NDArray[np.float32], ...]
 """What the network keeps of K supports, each array (1, K, ...)."""
-Features = Any
+ImageFeatures = Any
 """An image behind the backbone, in the form of the executor that has read it."""
 
 
@@ -34,17 +34,17 @@ class Executor(Protocol):
     precision: str
     transform: TransformConfig
 
-    def read(self, image: Pixels, once: bool = False) -> Features:
+    def read(self, image: Pixels, once: bool = False) -> ImageFeatures:
         """An image of any size through the backbone.
 
         What is used ``once`` may be read when it is used, where that is faster.
         """
 
-    def encode(self, support: PreparedSupport, features: Features) -> EncodedShots:
+    def encode(self, support: PreparedSupport, features: ImageFeatures) -> EncodedShots:
         """One support, read before -> what is kept of it, arrays (1, 1, ...)."""
 
     def compare(
-        self, features: Features, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
+        self, features: ImageFeatures, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
     ) -> Logits:
         """A query, read before, and K shots -> (2, h, w) logits at the query's network size."""
 
