@@ -14,13 +14,15 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from killed import kill_at_step
 from model.checkpoint import load_checkpoint
 from model.data.sampling import View, ViewLoader
 from model.errors import CheckpointError, ConfigError
 from model.network.backbone import normalise
+from model.network.siamese import SiameseBackbone
 from model.training import train
-from model.training.features import FeatureStore
-from model.training.recipe import read_recipe, split
+from model.training.recipe import override, read_recipe, split
+from model.training.start import build_network
 from networks import build_tiny_network
 from trees import write_folder
 
@@ -134,14 +136,7 @@ def test_a_killed_run_resumes_to_the_same_weights(workshop, tmp_path, frozen, mo
     recipe = write_recipe(tmp_path, steps=6, frozen=frozen)
     whole = run(workshop, recipe, tmp_path / "whole")
 
-    step = train.Run._step
-
-    def killed(self, loss, batch):
-        if self.progress.step == 5:
-            raise KeyboardInterrupt
-        return step(self, loss, batch)
-
-    monkeypatch.setattr(train.Run, "_step", killed)
+    kill_at_step(monkeypatch, 5)
     with pytest.raises(KeyboardInterrupt):
         run(workshop, recipe, tmp_path / "killed")
     monkeypatch.undo()
@@ -164,7 +159,7 @@ def test_features_kept_in_a_folder_serve_other_runs_and_change_nothing(
 ):
     features = tmp_path / "features"
     first = run(workshop, write_recipe(tmp_path), tmp_path / "first", features=features)
-    monkeypatch.setattr(FeatureStore, "_read", None)
+    monkeypatch.setattr(SiameseBackbone, "forward", None)
     second = run(workshop, write_recipe(tmp_path), tmp_path / "second", features=features)
     expected = weights_of(finished)
     for again in map(weights_of, (first, second)):
@@ -195,11 +190,11 @@ def test_centred_guidance_compares_features_less_their_mean_and_does_not_learn(w
     kernel = weights["network.head.guidance.weight"]
     assert torch.equal(kernel, torch.nn.init.dirac_(torch.empty_like(kernel)))
     means = -weights["network.head.guidance.bias"]
-    recipe = train.override(read_recipe(path), {"root": workshop / "data", "fold": None}, {})
+    recipe = override(read_recipe(path), {"root": workshop / "data", "fold": None}, {})
     pictures = split(recipe.data, 1).training
     loader = ViewLoader(pictures, 65)
     images = torch.stack([loader.load(View(i, 0, 0))[0] for i in range(len(pictures.samples))])
-    backbone = train.build_network(
+    backbone = build_network(
         dataclasses.replace(recipe, backbone_weights=workshop / "backbone.safetensors")
     ).backbone.eval()
     seen = backbone(normalise(images, recipe.transform))[-1].mean((0, 2, 3))
@@ -311,7 +306,7 @@ def test_composites_take_their_share_of_training_and_no_part_in_validation(works
 
 def test_a_recipes_fold_and_held_out_classes_can_be_chosen_on_the_command_line(tmp_path):
     recipe = read_recipe(write_recipe(tmp_path))
-    changed = train.override(recipe, {"fold": 2, "held_out": ("blue",), "root": None}, {})
+    changed = override(recipe, {"fold": 2, "held_out": ("blue",), "root": None}, {})
     assert (changed.data.fold, changed.data.held_out) == (2, ("blue",))
     assert changed.data.root == recipe.data.root
     assert changed.name == f"{recipe.name}-fold2"

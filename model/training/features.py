@@ -47,10 +47,9 @@ class Entry(NamedTuple):
 class FeatureStore:
     """Remembers features and labels of views until ``capacity_bytes`` are full.
 
-    What comes after that is computed each time: draws are random, so no entry is worth more than
-    another. With a ``folder`` all are kept there instead, for other runs to read as well: those of
-    one backbone that see the same views. The store works on a copy of the backbone, which
-    therefore must not learn.
+    Views beyond that are computed each time: draws are random, so no entry is worth more than
+    another. With a ``folder`` every view is kept there instead, and other runs of the same backbone
+    find it there. The store reads with a copy of the backbone, which therefore must not learn.
     """
 
     def __init__(

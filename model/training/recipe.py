@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     ConfigDict,
@@ -94,9 +94,9 @@ class Recipe:
     ``precision`` is that of products; ``auto`` is bfloat16 where the hardware multiplies it.
 
     With ``centred_guidance`` the guidance convolution hands the deepest features on, less their
-    mean over some training views, and does not learn. Behind a ReLU all features point one way:
-    without their mean the cosine of two says whether they are alike, from the first step on, and
-    of unseen classes as of seen ones.
+    mean over some training views, and does not learn. Behind a ReLU all features point one way, and
+    every cosine is high. Once the mean is gone, the cosine of two tells whether they are alike,
+    from the first step on, and for unseen classes as well.
     """
 
     name: str
@@ -159,6 +159,18 @@ def read_recipe(path: Path) -> Recipe:
     Relative paths in it are relative to the working directory.
     """
     return read_toml(path, Recipe)
+
+
+def override(recipe: Recipe, data: dict[str, Any], rest: dict[str, Any]) -> Recipe:
+    """The recipe with the values that are not None put in; a fold joins the run's name."""
+
+    def given(options: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if value is not None}
+
+    if data["fold"] is not None:
+        rest = {**rest, "name": f"{recipe.name}-fold{data['fold']}"}
+    changed = dataclasses.replace(recipe.data, **given(data))
+    return dataclasses.replace(recipe, data=changed, **given(rest))
 
 
 def split(data: Data, shots: int) -> Split:
