@@ -1,6 +1,6 @@
 """Checkpoints: safetensors with their architecture, transform and provenance in the metadata.
 
-Without torch: what serves a network may have no need of it.
+They are read without torch, since OpenVINO serves a network without it.
 """
 
 import dataclasses

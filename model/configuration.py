@@ -8,16 +8,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from model.errors import ConfigError
 
-T = TypeVar("T")
+Configuration = TypeVar("Configuration")
 
 
-def read_toml(path: Path, kind: type[T]) -> T:
+def read_toml(path: Path, kind: type[Configuration]) -> Configuration:
     """Parse and check a TOML file; ConfigError names every unknown key and impossible value."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} does not exist; name a recipe such as those in configs/"
+            f"{path} does not exist; name a recipe such as those in model/configs/"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML ({error})") from error

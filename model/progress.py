@@ -59,7 +59,7 @@ def load_progress(
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if metadata["recipe"] != recipe:
         raise CheckpointError(
-            f"{path} belongs to another recipe; choose another --out, or leave --resume away"
+            f"{path} belongs to another recipe; choose another --run-dir, or leave --resume away"
         )
     for prefix, module in modules.items():
         module.load_state_dict(_strip(tensors, f"{prefix}."))

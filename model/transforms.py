@@ -23,9 +23,9 @@ STRIDE = 8
 OBJECT_THRESHOLD = 0.5
 """Probability above which a pixel is the object's: there its logit is the larger of the two."""
 CLASS_THRESHOLD = 0.75
-"""The same where several classes are looked for, most of them in vain: training makes an object
-pixel count 2.5 times as much as one of the background, which marks too much of an absent class.
-Chosen for each fold on the classes of the three others, which all four choose within 0.05."""
+"""The same where several classes are looked for, most of which are absent. In training an object
+pixel counts 2.5 times as much as one of the background, which marks too much of an absent class.
+Each fold's threshold was chosen on the classes of the three others; all four lie within 0.05."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -35,7 +35,7 @@ class TransformConfig:
     ``side``² is about the number of pixels that the network sees; ``mean`` and ``std`` are of RGB
     in 0..1. ``channel_order`` is "bgr" only for weights of the authors' code, which reads BGR and
     applies RGB statistics to it.
-    Both sides become a multiple of ``stride`` plus one: the backbone's coarsest.
+    Both sides of the input become a multiple of ``stride``, the backbone's coarsest, plus one.
     """
 
     side: Annotated[int, Field(ge=33, le=4097)] = 321
@@ -51,8 +51,8 @@ def network_size(height: int, width: int, side: int, stride: int = STRIDE) -> tu
     Objects then have the size that training on squares has shown, and every photograph costs the
     same. The aspect ratio is the photograph's own up to 16:1; longer ones are squeezed.
 
-    There every stride-2 layer up to ``stride`` sees an odd side, so that cells and pixels stay
-    aligned and TensorFlow's padding, which MobileNetV2 was trained with, equals torch's.
+    At such a size every stride-2 layer up to ``stride`` sees an odd side. Cells and pixels then
+    stay aligned, and TensorFlow's padding, which MobileNetV2 was trained with, equals torch's.
     """
     scale = min(side / math.sqrt(height * width), 4 * side / max(height, width))
 
@@ -78,8 +78,9 @@ def resize_mask(mask: ObjectMask, size: tuple[int, int]) -> NDArray[np.float32]:
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """The mean of what a pixel covers where an axis shrinks, bilinear where it grows.
 
-    Each in a step of its own: of an image that shrinks along one axis alone OpenCV takes samples.
-    Half the time of Pillow's antialiased filter, and the masks are as good.
+    Shrinking and growing are two steps, since OpenCV takes mere samples of an image that shrinks
+    along one axis alone. This takes half the time of Pillow's antialiased filter, and the masks are
+    as good.
     """
     height, width = (min(sides) for sides in zip(size, image.shape[:2], strict=True))
     shrunk = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -297,4 +297,4 @@ def composites(out: Path, **options: Any) -> None:
     """Make a training set of many classes from photographs without masks."""
     from model.composites import composites
 
-    composites.main(composites.Plan(**options), out)
+    composites.main(composites.CompositeRecipe(**options), out)

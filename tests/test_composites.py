@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from model.composites.composites import Material, Plan, main
+from model.composites.composites import CompositeRecipe, Ingredients, main
 from model.composites.cutouts import (
     NO_OBJECTS,
-    find_object,
+    central_object,
     list_categories,
     write_cutouts,
     write_pair,
@@ -58,7 +58,7 @@ def files(root):
 
 
 @pytest.fixture
-def plan(tmp_path):
+def recipe(tmp_path):
     """Two categories of discs, one near VOC's, and two photographs to paste on."""
     for name, colour in {"ball": RED, "plate": BLUE, "airplanes": GREEN}.items():
         for seed in range(6):
@@ -66,7 +66,7 @@ def plan(tmp_path):
             save(tmp_path / "objects" / name / f"{seed}.jpg", picture(mask, colour, seed))
     for seed in range(2):
         save(tmp_path / "grounds" / f"{seed}.JPEG", plain(70, 60, seed))
-    return Plan(
+    return CompositeRecipe(
         objects=tmp_path / "objects",
         backgrounds=[tmp_path / "grounds"],
         leave_out=(),
@@ -78,7 +78,7 @@ def plan(tmp_path):
 
 
 @pytest.fixture
-def material(tmp_path):
+def ingredients(tmp_path):
     """A red category, a blue one that only ever distracts, and a grey background."""
     shape = disc(60, 60, radius=28)
     solid = {"red": RED, "blue": BLUE}
@@ -87,7 +87,7 @@ def material(tmp_path):
         for name, colour in solid.items()
     }
     save(tmp_path / "ground.png", np.full((50, 70, 3), 128, np.uint8))
-    return Material(pairs, [tmp_path / "ground.png"], side=129)
+    return Ingredients(pairs, [tmp_path / "ground.png"], side=129)
 
 
 def is_colour(image, channel):
@@ -101,7 +101,7 @@ def is_colour(image, channel):
 
 def test_a_disc_on_plain_ground_is_cut_out():
     truth = disc()
-    mask = find_object(picture(truth))
+    mask = central_object(picture(truth))
     assert (mask & truth).sum() / (mask | truth).sum() > 0.9
 
 
@@ -119,18 +119,18 @@ def test_a_disc_on_plain_ground_is_cut_out():
     ids=["noise", "one colour", "tiny", "off-centre", "everywhere", "narrow", "pixel"],
 )
 def test_a_photograph_without_an_object_in_its_middle_gives_none(photograph):
-    assert find_object(photograph) is None
+    assert central_object(photograph) is None
 
 
 def test_a_photograph_has_one_answer_whatever_was_cut_before():
     photograph = np.array(picture(disc()) // 2 + picture(disc(radius=35), GREEN) // 2)
-    first = find_object(photograph)
-    find_object(picture(disc(), BLUE))
-    assert_array_equal(find_object(photograph), first)
+    first = central_object(photograph)
+    central_object(picture(disc(), BLUE))
+    assert_array_equal(central_object(photograph), first)
 
 
-def test_cutouts_are_cropped_to_their_objects_and_no_more_than_asked_for(plan, tmp_path):
-    written = write_cutouts(plan.objects / "ball", tmp_path / "cut", limit=4, seed=0)
+def test_cutouts_are_cropped_to_their_objects_and_no_more_than_asked_for(recipe, tmp_path):
+    written = write_cutouts(recipe.objects / "ball", tmp_path / "cut", limit=4, seed=0)
     assert [path.name for path in written] == ["000.jpg", "001.jpg", "002.jpg", "003.jpg"]
     for path in written:
         mask = np.array(open_image(path.with_suffix(".png")))
@@ -152,10 +152,10 @@ def test_most_photographs_of_caltech_101_show_an_object_that_can_be_cut(tmp_path
 # Composites
 
 
-def test_the_mask_is_the_object_and_never_a_distractor(material):
+def test_the_mask_is_the_object_and_never_a_distractor(ingredients):
     distractors = 0
     for seed in range(20):
-        image, mask = material.compose("red", random.Random(seed))
+        image, mask = ingredients.compose("red", random.Random(seed))
         red, blue = is_colour(image, 0), is_colour(image, 2)
         assert image.shape == (129, 129, 3)
         assert (red & mask).sum() / (red | mask).sum() > 0.9
@@ -164,15 +164,17 @@ def test_the_mask_is_the_object_and_never_a_distractor(material):
     assert 5 <= distractors < 20
 
 
-def test_a_lone_category_has_no_distractors(material):
-    alone = Material({"red": material.cutouts["red"]}, material.backgrounds, material.side)
+def test_a_lone_category_has_no_distractors(ingredients):
+    alone = Ingredients(
+        {"red": ingredients.cutouts["red"]}, ingredients.backgrounds, ingredients.side
+    )
     assert not any(
         is_colour(alone.compose("red", random.Random(seed))[0], 2).any() for seed in range(10)
     )
 
 
-def test_objects_are_of_many_sizes_and_none_is_invisible(material):
-    shares = [material.compose("red", random.Random(seed))[1].mean() for seed in range(60)]
+def test_objects_are_of_many_sizes_and_none_is_invisible(ingredients):
+    shares = [ingredients.compose("red", random.Random(seed))[1].mean() for seed in range(60)]
     assert 0.01 < min(shares) < 0.08
     assert max(shares) > 0.4
 
@@ -180,8 +182,8 @@ def test_objects_are_of_many_sizes_and_none_is_invisible(material):
 # The data set
 
 
-def test_composites_are_a_data_set_of_the_plain_folder_layout(plan, tmp_path):
-    main(plan, tmp_path / "out", workers=1)
+def test_composites_are_a_data_set_of_the_plain_folder_layout(recipe, tmp_path):
+    main(recipe, tmp_path / "out", processes=1)
     dataset = image_folder(tmp_path / "out")
     assert dataset.classes == ("ball", "plate")
     assert len(dataset.samples) == 6
@@ -194,27 +196,27 @@ def test_composites_are_a_data_set_of_the_plain_folder_layout(plan, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_files_depend_on_the_seed_and_not_on_the_number_of_workers(plan, tmp_path):
-    for name, seed, workers in (("one", 0, 1), ("two", 0, 2), ("other", 1, 2)):
-        main(replace(plan, seed=seed), tmp_path / name, workers)
+def test_the_files_depend_on_the_seed_and_not_on_the_number_of_workers(recipe, tmp_path):
+    for name, seed, processes in (("one", 0, 1), ("two", 0, 2), ("other", 1, 2)):
+        main(replace(recipe, seed=seed), tmp_path / name, processes)
     one, two, other = (files(tmp_path / name) for name in ("one", "two", "other"))
     assert one == two
     assert one.keys() == other.keys()
     assert all(one[name] != other[name] for name in one)
 
 
-def test_a_killed_run_is_repeated_and_leaves_nothing_behind(plan, tmp_path):
+def test_a_killed_run_is_repeated_and_leaves_nothing_behind(recipe, tmp_path):
     save(tmp_path / ".out.unfinished" / "composites" / "ball" / "000.jpg", plain())
     save(tmp_path / ".out.unfinished" / "composites" / "stale" / "000.jpg", plain())
-    main(plan, tmp_path / "out", workers=1)
+    main(recipe, tmp_path / "out", processes=1)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"ball", "plate"}
     assert not (tmp_path / ".out.unfinished").exists()
 
 
-def test_a_category_with_few_cutouts_is_left_out_and_named(plan, tmp_path, capsys):
-    for path in sorted((plan.objects / "plate").iterdir())[:2]:
+def test_a_category_with_few_cutouts_is_left_out_and_named(recipe, tmp_path, capsys):
+    for path in sorted((recipe.objects / "plate").iterdir())[:2]:
         path.unlink()
-    main(plan, tmp_path / "out", workers=1)
+    main(recipe, tmp_path / "out", processes=1)
     assert image_folder(tmp_path / "out").classes == ("ball",)
     assert "Left out, with fewer than 5 cut-outs: plate" in capsys.readouterr().out
 
@@ -248,29 +250,29 @@ def test_a_background_that_imagenet_labels_with_a_class_of_voc_is_left_out(name,
     assert shows_voc(Path(name)) == left_out
 
 
-def test_backgrounds_that_all_show_classes_of_voc_are_refused(plan, tmp_path):
+def test_backgrounds_that_all_show_classes_of_voc_are_refused(recipe, tmp_path):
     backgrounds = tmp_path / "backgrounds"
     save(backgrounds / "n02099601_golden_retriever.jpg", plain())
     with pytest.raises(DatasetError, match="every background shows a class of VOC"):
-        main(dataclasses.replace(plan, backgrounds=[backgrounds]), tmp_path / "out")
+        main(dataclasses.replace(recipe, backgrounds=[backgrounds]), tmp_path / "out")
 
 
-def test_an_unknown_category_to_leave_out_is_named(plan):
+def test_an_unknown_category_to_leave_out_is_named(recipe):
     with pytest.raises(ConfigError, match="no category 'bell' to leave out"):
-        list_categories(plan.objects, ["bell"])
+        list_categories(recipe.objects, ["bell"])
 
 
 # The command and its errors
 
 
-def composites(plan, out, *more):
-    folders = ["--objects", plan.objects, "--backgrounds", plan.backgrounds[0], "--out", out]
+def composites(recipe, out, *more):
+    folders = ["--objects", recipe.objects, "--backgrounds", recipe.backgrounds[0], "--out", out]
     arguments = ["composites", *folders, "--per-class", 2, "--side", 64, *more]
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
-def test_the_command_makes_the_folder_and_says_what_is_in_it(plan, tmp_path):
-    result = composites(plan, tmp_path / "out", "--leave-out", "plate", "--cutouts-per-class", 2)
+def test_the_command_makes_the_folder_and_says_what_is_in_it(recipe, tmp_path):
+    result = composites(recipe, tmp_path / "out", "--leave-out", "plate", "--cutouts-per-class", 2)
     assert (result.exit_code, result.exception) == (0, None)
     assert "out: 2 composites of each of 1 categories" in result.stdout
     assert files(tmp_path / "out").keys() == {
@@ -278,28 +280,28 @@ def test_the_command_makes_the_folder_and_says_what_is_in_it(plan, tmp_path):
     }
 
 
-def test_a_folder_that_is_there_is_never_written_to(plan, tmp_path):
-    result = composites(plan, plan.backgrounds[0])
+def test_a_folder_that_is_there_is_never_written_to(recipe, tmp_path):
+    result = composites(recipe, recipe.backgrounds[0])
     assert (result.exit_code, "is there already; remove it" in result.stderr) == (1, True)
 
 
-def test_folders_without_photographs_are_named(plan, tmp_path):
+def test_folders_without_photographs_are_named(recipe, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"empty holds no photographs"):
-        main(replace(plan, backgrounds=[tmp_path / "empty"]), tmp_path / "out")
+        main(replace(recipe, backgrounds=[tmp_path / "empty"]), tmp_path / "out")
     with pytest.raises(DatasetError, match=r"empty holds no categories .* CLASS/NAME\.jpg"):
-        main(replace(plan, objects=tmp_path / "empty"), tmp_path / "out")
+        main(replace(recipe, objects=tmp_path / "empty"), tmp_path / "out")
 
 
-def test_photographs_without_objects_are_an_error_and_nothing_is_made(plan, tmp_path):
+def test_photographs_without_objects_are_an_error_and_nothing_is_made(recipe, tmp_path):
     for seed in range(5):
         save(tmp_path / "empty-handed" / "ball" / f"{seed}.jpg", plain(seed=seed))
     with pytest.raises(DatasetError, match=r"no category of .*empty-handed gave 5 cut-outs"):
-        main(replace(plan, objects=tmp_path / "empty-handed"), tmp_path / "out", workers=1)
+        main(replace(recipe, objects=tmp_path / "empty-handed"), tmp_path / "out", processes=1)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_broken_photograph_is_named(plan, tmp_path):
-    (plan.objects / "ball" / "3.jpg").write_bytes(b"broken")
+def test_a_broken_photograph_is_named(recipe, tmp_path):
+    (recipe.objects / "ball" / "3.jpg").write_bytes(b"broken")
     with pytest.raises(DatasetError, match=r"ball.3\.jpg cannot be decoded"):
-        main(plan, tmp_path / "out", workers=1)
+        main(recipe, tmp_path / "out", processes=1)

@@ -11,6 +11,7 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
+from killed import kill_at_step
 from model.configuration import read_toml
 from model.distillation import distill, regression
 from model.distillation.curriculum import Curriculum
@@ -157,14 +158,7 @@ def test_the_command_prints_a_table_of_its_judgements(material, finished, capsys
 
 
 def test_a_killed_run_resumes_to_the_same_weights(material, finished, tmp_path, monkeypatch):
-    step = distill.Run._step
-
-    def killed(self):
-        if self.progress.step == 3:
-            raise KeyboardInterrupt
-        return step(self)
-
-    monkeypatch.setattr(distill.Run, "_step", killed)
+    kill_at_step(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         run(material, tmp_path)
     monkeypatch.undo()

@@ -37,11 +37,11 @@ DISTRACTOR_SIZE = (0.25, 0.7)
 OBJECT_SIZE = (0.25, 0.95)
 """Range of an object's longest side, as a share of the composite's."""
 
-T = TypeVar("T")
+Product = TypeVar("Product")
 
 
 @dataclass(frozen=True)
-class Plan:
+class CompositeRecipe:
     """What to make composites of, and how many.
 
     ``objects`` has a folder of object-centred photographs for each category; those in ``leave_out``
@@ -59,7 +59,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Material:
+class Ingredients:
     """What composites of ``side`` × ``side`` pixels are made of.
 
     ``cutouts`` are by category the photographs that ``write_cutouts`` wrote.
@@ -84,37 +84,38 @@ class Material:
         return np.asarray(canvas), mask
 
 
-def main(plan: Plan, out: Path, workers: int | None = None) -> None:
+def main(recipe: CompositeRecipe, out: Path, processes: int | None = None) -> None:
     """Make the folder ``out``, ``CLASS/NAME.jpg`` + ``NAME.png``; it appears once it is complete.
 
-    A plan gives the same files whatever the number of ``workers`` (None: one a core). DatasetError
-    where photographs are missing, broken or show no objects, or where ``out`` is there already.
+    A recipe gives the same files whatever the number of ``processes`` (None: one a core).
+    DatasetError where photographs are missing, broken or show no objects, or where ``out`` is there
+    already.
     """
     if out.exists():
         raise DatasetError(f"{out} is there already; remove it, or name another folder")
-    categories = list_categories(plan.objects, plan.leave_out)
-    photographs = (path for folder in plan.backgrounds for path in list_photographs(folder))
+    categories = list_categories(recipe.objects, recipe.leave_out)
+    photographs = (path for folder in recipe.backgrounds for path in list_photographs(folder))
     backgrounds = [path for path in photographs if not shows_voc(path)]
     if not backgrounds:
         raise DatasetError("every background shows a class of VOC; name other photographs")
     unfinished = out.with_name(f".{out.name}.unfinished")
     if unfinished.exists():  # a run was killed
         shutil.rmtree(unfinished)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker) as pool:
-        cut = partial(_cut, plan, unfinished / "cutouts")
-        cutouts = _enough(plan, _for_each(categories, pool, cut, "Cutting out"))
-        material = Material(cutouts, backgrounds, plan.side)
-        compose = partial(_compose, plan, material, unfinished / "composites")
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin_process) as pool:
+        cut = partial(_cut, recipe, unfinished / "cutouts")
+        cutouts = _enough(recipe, _for_each(categories, pool, cut, "Cutting out"))
+        ingredients = Ingredients(cutouts, backgrounds, recipe.side)
+        compose = partial(_compose, recipe, ingredients, unfinished / "composites")
         _for_each(list(cutouts), pool, compose, "Pasting")
     (unfinished / "composites").rename(out)
     shutil.rmtree(unfinished)
-    print(f"{out}: {plan.per_class} composites of each of {len(cutouts)} categories")
+    print(f"{out}: {recipe.per_class} composites of each of {len(cutouts)} categories")
 
 
-def _begin_worker() -> None:
-    """One thread computes; another ends the worker with a command that is killed.
+def _begin_process() -> None:
+    """OpenCV computes in one thread; another thread ends this process when the command is killed.
 
-    Without it the worker would wait for ever, and write among the files of the next run.
+    A process left behind would write among the files of the next run.
     """
     cv2.setNumThreads(1)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -128,24 +129,29 @@ def _end_with_parent() -> None:
 
 
 def _for_each(
-    categories: Sequence[str], pool: ProcessPoolExecutor, work: Callable[[str], T], caption: str
-) -> dict[str, T]:
+    categories: Sequence[str],
+    pool: ProcessPoolExecutor,
+    work: Callable[[str], Product],
+    caption: str,
+) -> dict[str, Product]:
     results = tqdm(pool.map(work, categories), caption, len(categories), unit="category")
     return dict(zip(categories, results, strict=True))
 
 
-def _cut(plan: Plan, folder: Path, category: str) -> list[Path]:
-    source, target = plan.objects / category, folder / category
-    return write_cutouts(source, target, plan.cutouts_per_class, plan.seed)
+def _cut(recipe: CompositeRecipe, folder: Path, category: str) -> list[Path]:
+    source, target = recipe.objects / category, folder / category
+    return write_cutouts(source, target, recipe.cutouts_per_class, recipe.seed)
 
 
-def _enough(plan: Plan, cutouts: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
+def _enough(
+    recipe: CompositeRecipe, cutouts: Mapping[str, Sequence[Path]]
+) -> dict[str, Sequence[Path]]:
     """The categories that are worth composites; the others are named to the user."""
-    least = min(LEAST_CUTOUTS, plan.cutouts_per_class)
+    least = min(LEAST_CUTOUTS, recipe.cutouts_per_class)
     enough = {name: paths for name, paths in cutouts.items() if len(paths) >= least}
     if not enough:
         raise DatasetError(
-            f"no category of {plan.objects} gave {least} cut-outs; "
+            f"no category of {recipe.objects} gave {least} cut-outs; "
             "a photograph must show one object, in the middle"
         )
     if few := sorted(set(cutouts) - set(enough)):
@@ -153,12 +159,14 @@ def _enough(plan: Plan, cutouts: Mapping[str, Sequence[Path]]) -> dict[str, Sequ
     return enough
 
 
-def _compose(plan: Plan, material: Material, folder: Path, category: str) -> None:
+def _compose(
+    recipe: CompositeRecipe, ingredients: Ingredients, folder: Path, category: str
+) -> None:
     """Draws from the seed and the category's name alone, so that no category waits for another."""
-    rng = random.Random(f"{plan.seed} {category}")
+    rng = random.Random(f"{recipe.seed} {category}")
     (folder / category).mkdir(parents=True)
-    for number in range(plan.per_class):
-        write_pair(folder / category / f"{number:03d}", *material.compose(category, rng))
+    for number in range(recipe.per_class):
+        write_pair(folder / category / f"{number:03d}", *ingredients.compose(category, rng))
 
 
 def _background(path: Path, side: int, rng: random.Random) -> Image.Image:

@@ -82,14 +82,14 @@ def write_cutouts(source: Path, target: Path, limit: int, seed: int) -> list[Pat
 
 
 def write_pair(stem: Path, photograph: Photograph, mask: ObjectMask) -> Path:
-    """Write STEM.png (one channel, 0 and 255) and STEM.jpg, as ``datasets.folder`` reads them."""
+    """Write STEM.png (one channel, 0 and 255) and STEM.jpg, as ``model.data.folder`` reads them."""
     Image.fromarray(mask.astype(np.uint8) * 255).save(stem.with_suffix(".png"))
     path = stem.with_suffix(".jpg")
     Image.fromarray(photograph).save(path, quality=95)
     return path
 
 
-def find_object(photograph: Photograph) -> ObjectMask | None:
+def central_object(photograph: Photograph) -> ObjectMask | None:
     """(H, W, 3) -> (H, W), or None where nothing that GrabCut finds is an object in the middle.
 
     A photograph has one answer: the random numbers of OpenCV's clustering start anew.
@@ -112,7 +112,7 @@ def _photographs(folder: Path) -> list[Path]:
 def _objects(paths: Sequence[Path]) -> Iterator[tuple[Photograph, ObjectMask]]:
     for path in paths:
         photograph = photograph_pixels(open_image(path))
-        mask = find_object(photograph)
+        mask = central_object(photograph)
         if mask is not None:
             rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
             box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -93,7 +93,7 @@ class SegmentationDataset:
 
 
 def join(first: SegmentationDataset, second: SegmentationDataset) -> SegmentationDataset:
-    """Both, one behind the other: the second's class ids follow the first's, whose folds stay."""
+    """Both as one data set: the second's class ids follow the first's, whose folds stay."""
     offset = len(first.classes)
 
     def shift(class_ids: frozenset[int], by: int) -> frozenset[int]:

@@ -27,8 +27,8 @@ _NAMED = re.compile(r"(?P<id>((?!__)[^\s/])+)(__(?P<index>0?[1-9]|1\d|20))?")
 _PAIRED = re.compile(r"/?(?P<image>\S+\.jpg)\s+/?(?P<mask>\S+\.png)")
 
 
-class Entry(NamedTuple):
-    """A line of a list: the files, and the one class it is listed for, or all in its mask."""
+class ListedImage(NamedTuple):
+    """An image of a list, for ``class_ids`` alone; where these are empty, for all in its mask."""
 
     image: Path
     annotation: Path
@@ -45,10 +45,10 @@ def pascal_voc(root: Path, list_file: Path) -> SegmentationDataset:
     """
     listed: dict[tuple[Path, Path], frozenset[int]] = {}
     for line in read_lines(list_file):
-        image, annotation, class_ids = _entry(root, list_file, line)
+        image, annotation, class_ids = _listed_image(root, list_file, line)
         listed[image, annotation] = listed.get((image, annotation), frozenset()) | class_ids
     with ThreadPoolExecutor() as pool:
-        samples = pool.map(_sample, (Entry(*files, ids) for files, ids in listed.items()))
+        samples = pool.map(_sample, (ListedImage(*files, ids) for files, ids in listed.items()))
         return SegmentationDataset(CLASSES, tuple(samples), read_label, PASCAL_5I)
 
 
@@ -69,9 +69,9 @@ def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
     return label
 
 
-def _entry(root: Path, list_file: Path, line: str) -> Entry:
+def _listed_image(root: Path, list_file: Path, line: str) -> ListedImage:
     if paired := _PAIRED.fullmatch(line):
-        return Entry(root / paired["image"], root / paired["mask"], frozenset())
+        return ListedImage(root / paired["image"], root / paired["mask"], frozenset())
     named = _NAMED.fullmatch(line)
     if not named:
         raise DatasetError(
@@ -82,16 +82,16 @@ def _entry(root: Path, list_file: Path, line: str) -> Entry:
     masks = augmented if augmented.is_dir() else root / "SegmentationClass"
     class_ids = frozenset({int(named["index"]) - 1} if named["index"] else ())
     name = named["id"]
-    return Entry(root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png", class_ids)
+    return ListedImage(root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png", class_ids)
 
 
-def _sample(entry: Entry) -> Sample:
-    present = _present(entry.annotation)
-    if absent := entry.class_ids - present:
+def _sample(listed: ListedImage) -> Sample:
+    present = _present(listed.annotation)
+    if absent := listed.class_ids - present:
         names = ", ".join(CLASSES[class_id] for class_id in sorted(absent))
-        raise DatasetError(f"{entry.annotation} holds no {names}, which its list asks for")
-    class_ids = entry.class_ids or present
-    return Sample(entry.image, entry.annotation, class_ids, present - class_ids)
+        raise DatasetError(f"{listed.annotation} holds no {names}, which its list asks for")
+    class_ids = listed.class_ids or present
+    return Sample(listed.image, listed.annotation, class_ids, present - class_ids)
 
 
 def _present(annotation: Path) -> frozenset[int]:

@@ -106,13 +106,13 @@ class ViewLoader:
             return self.transform(image, label)
 
     def name(self, view: View) -> str:
-        """Equal for equal tensors of one side, in every run, fold and list."""
+        """A name for what ``load`` returns: the same in every run, fold and list."""
         image = self.dataset.samples[view.sample].image.resolve()
         drawn = "square" if self.transform is None else "drawn"
         return f"{image} {drawn} {self._augmentation(view)}"
 
     def _augmentation(self, view: View) -> str:
-        """The same in every fold: of what is seen, not of its place in a list."""
+        """Names the photograph, not its place in a list, and so is the same in every fold."""
         name = self.dataset.samples[view.sample].image.stem
         class_name = self.dataset.classes[view.class_id]
         return f"{self.seed} {class_name} {name} {view.view}"

@@ -50,7 +50,7 @@ class Material:
 
 
 @dataclass(frozen=True, config=_FORBID)
-class Schedule:
+class DistillationSchedule:
     """AdamW; the rate rises over ``warm_up`` steps and falls as a cosine to zero.
 
     ``sides`` of the student's views, in pixels, share the steps in order. The teacher sees the same
@@ -99,7 +99,7 @@ class Curriculum:
     name: str
     seed: int
     material: Material
-    schedule: Schedule
+    schedule: DistillationSchedule
     start: Start | None = None
     class_weight: Annotated[float, Field(ge=0)] = 1.0
     temperature: PositiveFloat = 2.0

@@ -52,12 +52,13 @@ def main(
     if steps is not None:
         schedule = dataclasses.replace(curriculum.schedule, steps=steps)
         curriculum = dataclasses.replace(curriculum, schedule=schedule)
-    run = Run(curriculum, run_dir or Path("runs") / curriculum.name, choose_device(device))
-    run.distill(resume)
-    print(report(run.history))
+    folder = run_dir or Path("runs") / curriculum.name
+    distillation = Distillation(curriculum, folder, choose_device(device))
+    distillation.distill(resume)
+    print(report(distillation.history))
 
 
-class Run:
+class Distillation:
     """One distillation: its photographs, its two networks and its folder on disk."""
 
     def __init__(self, curriculum: Curriculum, folder: Path, device: torch.device) -> None:
@@ -116,7 +117,7 @@ class Run:
             fit(self.student, self.imitation, self.teacher, views, start.cells, seed)
 
     def _build_judge(self, held_out: Photographs) -> Judge:
-        """Standardise the teacher's channels, on which its lessons depend, and let it see them."""
+        """Its lessons depend on the teacher's calibration, which comes first."""
         schedule = self.curriculum.schedule
         side = schedule.sides[-1]
         with self._autocast():
@@ -162,7 +163,7 @@ class Run:
         return views.to(self.device)
 
     def _judge(self, minutes: float) -> None:
-        """Write the weights as they are, and what they are worth."""
+        """Write the weights of this step and the verdict on them."""
         self.student.eval()
         write_atomically(self.folder / "vgg16.safetensors", save(self.student.folded()))
         verdict = self.judge.verdict(self.student, self.imitation, self.progress.step, minutes)

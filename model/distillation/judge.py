@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.distillation.student import MAPS, PAIRS, Imitation, Student
+from model.distillation.student import IMITATIONS, MAPS, Imitation, Student
 from model.distillation.teacher import BLOCKS, Lesson, Teacher
 from model.distillation.views import Views
 
@@ -67,7 +67,7 @@ class Judge:
         }
         photographs = sum(len(views) for views, _ in self.cases)
         mean = (torch.stack(similarities).sum(0) / photographs).tolist()
-        pairs = [f"{MAPS[tap]} to block {block}" for tap, block in PAIRS]
+        pairs = [f"{MAPS[tap]} to block {block}" for tap, block in IMITATIONS]
         similarity = {pair: round(value, 3) for pair, value in zip(pairs, mean, strict=True)}
         return Verdict(step, round(minutes, 1), accuracy | self.teacher_accuracy, similarity)
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.distillation.student import PAIRS, Imitation, Student
+from model.distillation.student import IMITATIONS, Imitation, Student
 from model.distillation.teacher import BLOCKS, Teacher
 from model.distillation.views import Views
 
@@ -41,8 +41,8 @@ TOGETHER = 50
 """Views in one pass of a layer."""
 
 
-class Sample(NamedTuple):
-    """What a convolution reads, and what it is to say of it, at M random cells."""
+class PatchSample(NamedTuple):
+    """What a convolution reads at M random cells, and what it is to predict there."""
 
     patches: Tensor  # (M, kernel² * C)
     targets: dict[int, Tensor]  # block -> (M, components)
@@ -76,7 +76,7 @@ def fit(
         maps = torch.cat([layer(maps[part]) for part in _parts(maps)])
         if index in student.taps:
             tap = student.taps.index(index)
-            for bridge, (own, block) in zip(imitation.bridges, PAIRS, strict=True):
+            for bridge, (own, block) in zip(imitation.bridges, IMITATIONS, strict=True):
                 if own == tap:
                     sample = draw(maps, {block: taught[block]}, 1, cells, generator)
                     _fit_bridge(cast(nn.Conv2d, bridge), sample)
@@ -95,8 +95,8 @@ def draw(
     kernel: int,
     cells: int,
     generator: torch.Generator,
-) -> Sample:
-    """Of each of N views as many random cells of its (N, C, h, w) maps as of any other."""
+) -> PatchSample:
+    """The same number of random cells from each of N views; maps are (N, C, h, w)."""
     count, _, height, width = maps.shape
     each = max(1, cells // count)
     drawn = torch.randint(height * width, (count, 1, each), generator=generator).to(maps.device)
@@ -119,7 +119,7 @@ def draw(
         block: torch.cat([pick(resize(target[part]), drawn[part]) for part in parts])
         for block, target in targets.items()
     }
-    return Sample(torch.cat(patches), answers)
+    return PatchSample(torch.cat(patches), answers)
 
 
 def _parts(maps: Tensor) -> list[slice]:
@@ -127,8 +127,8 @@ def _parts(maps: Tensor) -> list[slice]:
 
 
 @torch.no_grad()
-def fit_layer(layer: nn.Sequential, sample: Sample, generator: torch.Generator) -> None:
-    """Set the convolution's weights, and its batch normalisation so that it keeps their sizes."""
+def fit_layer(layer: nn.Sequential, sample: PatchSample, generator: torch.Generator) -> None:
+    """Set the convolution's weights, and a batch normalisation that leaves its outputs' sizes."""
     convolution, normalisation = cast(nn.Conv2d, layer[0]), cast(nn.BatchNorm2d, layer[1])
     mean = sample.patches.mean(0)
     patches = sample.patches - mean
@@ -150,7 +150,7 @@ def fit_layer(layer: nn.Sequential, sample: Sample, generator: torch.Generator) 
     normalisation.weight.copy_(deviations.repeat(2))
 
 
-def _fit_bridge(bridge: nn.Conv2d, sample: Sample) -> None:
+def _fit_bridge(bridge: nn.Conv2d, sample: PatchSample) -> None:
     """The 1×1 convolution behind a map of the student's: plain regression of the teacher's."""
     (targets,) = sample.targets.values()
     mean = sample.patches.mean(0)
@@ -163,9 +163,9 @@ def _fit_bridge(bridge: nn.Conv2d, sample: Sample) -> None:
 
 
 def _predictions(gram: Tensor, known: Tensor, asked: Tensor, targets: Sequence[Tensor]) -> Tensor:
-    """Patches of mean 0, the asked before the known, and (M, n) targets of each block.
+    """Fit each block with the ridge that predicts ``asked`` best -> (9 * C, sum of n) weights.
 
-    -> (9 * C, sum of n) weights, of each block with the ridge that predicts what is asked best.
+    Patches have mean 0. Targets are (M, n) for each block, those of ``asked`` before ``known``.
     """
     wanted = torch.cat(list(targets), dim=1)
     wanted = wanted - wanted.mean(0)

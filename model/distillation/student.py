@@ -17,7 +17,7 @@ GIVEN = (0, 2, 5, 7)
 """conv1_1 to conv2_2 in torchvision's ``vgg16().features``: genuine weights, never trained."""
 MAPS = ("conv3_3", "conv4_3", "conv5_3")
 """The student's maps, from shallow to deep."""
-PAIRS = ((0, 6), (1, 13), (2, 17), (2, 18))
+IMITATIONS = ((0, 6), (1, 13), (2, 17), (2, 18))
 """Which of the student's maps imitates which block of the teacher."""
 
 
@@ -75,13 +75,13 @@ class Imitation(nn.Module):
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.bridges = nn.ModuleList(
-            nn.Conv2d(student.channels[tap], BLOCKS[block], 1) for tap, block in PAIRS
+            nn.Conv2d(student.channels[tap], BLOCKS[block], 1) for tap, block in IMITATIONS
         )
 
     def forward(self, features: Features, lesson: Lesson) -> tuple[Tensor, Tensor]:
         """-> (4,) mean cosine similarity over all cells of each pair, and the map for block 18."""
         similarities = []
-        for bridge, (tap, block) in zip(self.bridges, PAIRS, strict=True):
+        for bridge, (tap, block) in zip(self.bridges, IMITATIONS, strict=True):
             guess = bridge(features[tap]).float()
             # Sides of 8n + 1 and 16n + 1 pixels: the corner cells of both grids lie together.
             target = F.interpolate(

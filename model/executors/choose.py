@@ -14,21 +14,21 @@ from model.executors.protocol import Executor
 
 ExecutorName = Literal["auto", "openvino", "torch"]
 FEW, MANY = 4, 64
-"""Graphs of fixed shapes: OpenVINO's are of 90 MB and two serve one camera; CUDA's share their
-memory, and numbers of shots have shapes of their own.
+"""How many graphs of fixed shapes: few of OpenVINO's, which take 90 MB each (one camera needs two),
+and many of CUDA's, which share their memory; each number of shots has shapes of its own.
 """
 GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia/version")))
-"""Of which one is there where torch may find a CUDA GPU: only then is torch asked for one."""
+"""Files of NVIDIA's driver. torch is asked for a GPU only where one of them exists."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a network is to run. ``cache`` is the folder for what is prepared for an executor.
+    """How a network is to run. ``cache`` is the folder for what an executor prepares.
 
-    ``fixed_shapes`` graphs at most are made, while it serves, for the sizes that recur: OpenVINO's,
-    or CUDA's; None are as many as suit the executor (FEW, MANY).
-    auto takes torch where there is a CUDA GPU, else OpenVINO where it can run the network, and
-    bfloat16 where the hardware multiplies it.
+    ``executor`` auto takes torch where there is a CUDA GPU, else OpenVINO where it can run the
+    network. ``precision`` auto is bfloat16 where the hardware multiplies it. While it serves, an
+    executor makes at most ``fixed_shapes`` graphs for the sizes that recur; None is as many as suit
+    it (FEW, MANY).
     """
 
     executor: ExecutorName = "auto"

@@ -17,9 +17,9 @@ Step = Callable[..., Tensors]
 
 
 class CudaGraphs:
-    """Steps as CUDA graphs, for the ``limit`` shapes of inputs that are given most.
+    """Records steps as CUDA graphs, for the ``limit`` shapes of inputs that are given most.
 
-    They share one pool of memory, since they never run at the same time: all belongs to one thread.
+    All graphs share one pool of memory, so only one thread may run them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -27,7 +27,7 @@ class CudaGraphs:
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, step: Step, inputs: Tensors, *fixed: Hashable) -> Tensors:
-        """What the step returns; of a graph, copies: the next run writes over its own."""
+        """What the step returns. A graph's outputs are copied: its next run writes over them."""
         key = (step, tuple(tensor.shape for tensor in inputs), fixed)
         recording = self.recordings.get(key)
         if recording is None and self.recordings.deserves(key):

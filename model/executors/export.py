@@ -14,8 +14,8 @@ from model.executors.silent_openvino import openvino
 STEPS = ("read", "encode", "compare")
 """The graphs: an image through the backbone; a support kept; a query compared with supports.
 
-Two more join the first with each of the others: features that stay inside a graph need not leave it
-in rows and columns, which takes as long as half the network.
+Two more join the first with each of the others. Features that stay inside one graph are not written
+out in rows and columns, which takes as long as half the network.
 """
 FEATURES_AT = {"encode": 1, "compare": 0}
 """Where among the inputs of these graphs the features stand."""
@@ -27,8 +27,7 @@ Graphs = dict[str, openvino.Model]
 def load_graphs(checkpoint: Checkpoint, cache: Path) -> Graphs:
     """The graphs of STEPS and ``read_and_encode``, ``read_and_compare``.
 
-    STEPS are kept in the ``cache`` folder. Nothing fails for a folder that cannot be written: they
-    are then made at each start.
+    STEPS are kept in the ``cache`` folder. Where it cannot be written, they are made at each start.
     """
     graphs = _load_steps(checkpoint, cache)
     for step, place in FEATURES_AT.items():
@@ -82,7 +81,7 @@ def _code() -> bytes:
 
 
 def _keep(graphs: Graphs, folder: Path) -> None:
-    """Write the folder in one step; whoever comes second finds the first one's."""
+    """Write the folder in one step, so that no other process reads half of it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
     try:

@@ -1,4 +1,4 @@
-"""Something made for those keys that are asked for most, such as graphs for the sizes of images."""
+"""Keeps what was made for the keys that are asked for most, such as graphs for sizes of images."""
 
 import math
 from collections import Counter
@@ -6,27 +6,27 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
+Made = TypeVar("Made")
 
 RECURS = 2
 """Times that a key is asked for before something is made for it."""
 PREFERRED = 2
-"""Times as often as another must a key be asked for to take its place."""
+"""A key takes the place of another when it is asked for this many times as often."""
 
 
-class Favourites(Generic[Key, Value]):
-    """Values of at most ``limit`` keys; to make them, and to ``keep`` them, is the caller's part.
+class Favourites(Generic[Key, Made]):
+    """Keeps the values of at most ``limit`` keys; the caller makes each value and hands it over.
 
-    Each thread may ask; one at a time may keep.
+    Any thread may call ``get``, only one at a time ``keep``.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.kept: dict[Key, Value] = {}
+        self.kept: dict[Key, Made] = {}
         self._asked: Counter[Key] = Counter()
 
-    def get(self, key: Key) -> Value | None:
-        """The value, if there is one; the question counts."""
+    def get(self, key: Key) -> Made | None:
+        """The value, if there is one. Every call counts in the key's favour."""
         self._asked[key] += 1
         return self.kept.get(key)
 
@@ -37,12 +37,12 @@ class Favourites(Generic[Key, Value]):
         least = min((self._asked[kept] for kept in self.kept), default=math.inf)
         return self._asked[key] >= PREFERRED * least
 
-    def keep(self, key: Key, value: Value) -> None:
-        """Where there are ``limit`` others, in the place of the one that is asked for least."""
+    def keep(self, key: Key, value: Made) -> None:
+        """Keep a value. Where ``limit`` are kept, the one that is asked for least goes."""
         if len(self.kept) >= self.limit:
             del self.kept[min(self.kept, key=self._asked.__getitem__)]
         self.kept[key] = value
 
     def stop(self) -> None:
-        """Keep no more than there are, for want of memory, say."""
+        """Keep no further keys, for example because memory has run out."""
         self.limit = len(self.kept)

@@ -27,8 +27,8 @@ class OpenVinoExecutor:
     """An Executor on the CPU, for networks that read supports as they read queries.
 
     It keeps its graphs, and what OpenVINO makes of them, in the ``cache`` folder. ``precision``
-    auto is bfloat16 where the processor multiplies it, else float32. ``fixed_shapes`` graphs at
-    most are compiled for the sizes that recur. DeviceError for an unknown precision.
+    auto is bfloat16 where the processor multiplies it, else float32. At most ``fixed_shapes``
+    graphs are compiled for the sizes that recur. DeviceError for an unknown precision.
     """
 
     name, device = "openvino", "cpu"
@@ -92,7 +92,7 @@ class OpenVinoExecutor:
         return unite(enlarge(np.stack(logits), size, self.align_corners))
 
     def memory_bytes(self) -> int:
-        """What lies in the process's own memory is not the device's."""
+        """0: on a CPU the process's own memory tells."""
         return 0
 
     def _features(self, image: Arrays | Unread) -> Arrays:

@@ -21,7 +21,7 @@ Shapes = tuple[tuple[int, ...], ...]
 class Compiler:
     """One OpenVINO core for all graphs of a network.
 
-    What is compiled is kept where ``cache`` can be written: it loads in a fifth of the time.
+    Compiled graphs are kept in ``cache`` where it can be written: they load in a fifth of the time.
     """
 
     def __init__(self, options: dict[str, Any], cache: Path) -> None:
@@ -71,7 +71,7 @@ class FixedShapes:
         self._under_way: Future[None] | None = None
 
     def request(self, graph: Graph, shapes: Shapes) -> openvino.InferRequest | None:
-        """The graph for these shapes, if it is ready; else it may be before long."""
+        """The graph for these shapes, or None while there is none or it is being compiled."""
         key = graph, shapes
         ready = self.graphs.get(key)
         if ready is None and self._is_idle() and self.graphs.deserves(key):
@@ -79,7 +79,7 @@ class FixedShapes:
         return ready
 
     def wait(self) -> None:
-        """Until what is being compiled is ready."""
+        """Wait until the graph that is being compiled is ready."""
         if self._under_way is not None:
             self._under_way.result()
 

@@ -35,9 +35,9 @@ class Executor(Protocol):
     transform: TransformConfig
 
     def read(self, image: Pixels, once: bool = False) -> ImageFeatures:
-        """An image of any size through the backbone.
+        """Take an image of any size through the backbone.
 
-        What is used ``once`` may be read when it is used, where that is faster.
+        With ``once``, it is used a single time: an executor may put off reading it until then.
         """
 
     def encode(self, support: PreparedSupport, features: ImageFeatures) -> EncodedShots:

@@ -1,7 +1,7 @@
 """OpenVINO, kept from reporting its use: import it from here.
 
-Each import of it sends an event to a host of its maker's, as does each conversion, if the package
-openvino-telemetry can be imported; if not, it goes without.
+OpenVINO reports each import and each conversion to its maker where it can import the package
+openvino-telemetry. This module hides that package from it.
 """
 
 import sys

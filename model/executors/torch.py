@@ -16,9 +16,9 @@ from model.transforms import Logits, Pixels, TransformConfig
 
 
 class TorchExecutor:
-    """An Executor; ``network_input`` and ``network`` serve training and evaluation as well.
+    """An Executor of any network.
 
-    On a GPU ``fixed_shapes`` CUDA graphs at most are recorded for the shapes that recur.
+    On a GPU it records at most ``fixed_shapes`` CUDA graphs, for the shapes that recur.
     """
 
     name = "torch"

@@ -15,7 +15,7 @@ EXAMPLE_SIZE = (97, 129)
 """Height and width that the steps are traced at; the graphs take any."""
 
 
-class Step(nn.Module):
+class Traceable(nn.Module):
     """A function of a network's, in the form that torch traces with its weights."""
 
     def __init__(self, network: nn.Module, run: Callable[..., Any]) -> None:
@@ -50,12 +50,12 @@ def trace_steps(checkpoint: Checkpoint) -> Iterator[openvino.Model]:
     mask = torch.ones(1, 1, *EXAMPLE_SIZE)
     features = read(image)
     encoding = encode(mask, *features)
-    yield _convert(Step(network, read), (image,))
-    yield _convert(Step(network, encode), (mask, *features))
-    yield _convert(Step(network, compare), (*features, *encoding))
+    yield _convert(Traceable(network, read), (image,))
+    yield _convert(Traceable(network, encode), (mask, *features))
+    yield _convert(Traceable(network, compare), (*features, *encoding))
 
 
-def _convert(step: Step, example: tuple[Tensor, ...]) -> openvino.Model:
+def _convert(step: Traceable, example: tuple[Tensor, ...]) -> openvino.Model:
     """By the front end itself, which takes a fraction of the time of ``openvino.convert_model``."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
