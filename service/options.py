@@ -65,7 +65,7 @@ class Shaping(BaseModel):
     ] = False
     min_area: Annotated[
         int,
-        Field(ge=0, description="Drop connected parts of fewer pixels.", examples=[50]),
+        Field(ge=0, description="Drop connected parts of fewer pixels."),
         Expected("a whole number of pixels, 0 or more"),
     ] = 0
     fill_holes: Annotated[
@@ -91,8 +91,8 @@ class Options(Shaping):
     depth: Annotated[
         Literal[8, 16],
         BeforeValidator(_number),
-        Field(description="Bits of a pixel; only with output=probability."),
-        Expected("8 or 16, and that only with output=probability"),
+        Field(description="Bits of a pixel; 16 only with output=probability."),
+        Expected("8 or 16, and 16 only with output=probability"),
     ] = 8
     label: Annotated[
         str | SkipJsonSchema[None],
@@ -104,9 +104,9 @@ class Options(Shaping):
 
     @field_validator("depth")
     @classmethod
-    def _depth_is_of_a_probability(cls, depth: int, others: ValidationInfo) -> int:
-        if others.data.get("output") != "probability":
-            raise ValueError("a mask has no depth")
+    def _more_depth_is_of_a_probability(cls, depth: int, others: ValidationInfo) -> int:
+        if depth != 8 and others.data.get("output") != "probability":
+            raise ValueError("every other picture has 8 bits")
         return depth
 
 

@@ -258,7 +258,6 @@ def test_every_option_may_be_a_part_beside_the_most_supports(client: TestClient)
         ("fill_holes", "yes", "send true or false"),
         ("largest_component", "2", "send true or false"),
         ("label", "x" * 201, "send at most 200 characters"),
-        ("depth", "8", "only with output=probability"),
         ("depth", "16", "only with output=probability"),
     ],
 )
@@ -273,6 +272,10 @@ def test_a_bad_value_is_named_with_what_to_send(
 def test_a_depth_is_8_or_16(client: TestClient, depth: str) -> None:
     response = ask(client, output="probability", depth=depth)
     assert "send 8 or 16" in check_invalid(response, "invalid_option", "depth")
+
+
+def test_the_depth_that_every_picture_has_may_be_asked_for(client: TestClient) -> None:
+    assert ask(client, output="mask", depth="8").content == ask(client).content
 
 
 def test_an_option_in_the_form_and_in_the_query_string_is_sent_twice(client: TestClient) -> None:
