@@ -250,7 +250,7 @@ def test_a_query_of_more_bytes_than_a_request_may_have_is_an_error_in_its_place(
 
 def test_a_long_text_is_not_kept_in_memory(client: TestClient) -> None:
     files, data = [*SUPPORTS, query(1)], {"label": "x" * 20_000}
-    problem(client.post(PATH, files=files, data=data), 400, "malformed_body")
+    problem(client.post(PATH, files=files, data=data), 422, "invalid_option", "label")
 
 
 # In a busy service

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from starlette.testclient import TestClient
 
+from pictures import encode, file, grey_mask, one_shot_form, photograph
 from service.cli import main
 from service.http.deadline import HEADER
-from service.routes.batch import BATCH
-from service.routes.multiclass import SENT
-from service.routes.segment import K_SHOT, ONE_SHOT
+from service.options import KShotOptions, MulticlassOptions, Options, Shaping
 from service.schemas import Problem
-from service.segment.pairs import SUPPORT_PARTS
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
 OPERATIONS = {
@@ -60,26 +59,50 @@ def test_every_operation_has_a_readable_id(description: Any) -> None:
     assert found == OPERATIONS
 
 
-each_form = pytest.mark.parametrize(
-    ("path", "layout"),
-    [
-        ("/segment", ONE_SHOT),
-        ("/segment/kshot", K_SHOT),
-        ("/segment/multiclass", SENT),
-        ("/segment/batch", BATCH),
-    ],
-)
+FORMS: dict[str, type[Shaping]] = {
+    "/segment": Options,
+    "/segment/kshot": KShotOptions,
+    "/segment/multiclass": MulticlassOptions,
+    "/segment/batch": KShotOptions,
+}
+each_form = pytest.mark.parametrize("path", FORMS)
+each_upload = pytest.mark.parametrize("path", [*FORMS, "/supports"])
 
 
-@each_form
+def form_of(description: Any, path: str) -> Any:
+    return description["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
+
+
+@each_upload
 def test_a_form_is_described_with_exactly_the_parts_that_are_read(
-    description: Any, path: str, layout: Any
+    client: TestClient, description: Any, path: str
 ) -> None:
-    body = description["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
-    assert set(body["schema"]["properties"]) == set(layout.names)
-    assert set(body["schema"]["required"]) == {*layout.without(SUPPORT_PARTS).required}
-    repeated = {n for n, s in body["schema"]["properties"].items() if s["type"] == "array"}
-    assert repeated == set(layout.arrays)
+    refused = client.post(path, files=[file("no_such_part", b"x")]).json()
+    assert refused["code"] == "unexpected_part"
+    known = refused["detail"].partition("; send ")[2].split(", ")
+    assert known == list(form_of(description, path)["schema"]["properties"])
+
+
+@each_upload
+def test_a_part_that_is_required_is_missed_and_one_that_may_repeat_is_taken_twice(
+    client: TestClient, description: Any, path: str
+) -> None:
+    schema = form_of(description, path)["schema"]
+    contents = {
+        name: file(name, grey_mask() if "mask" in name else encode(photograph()))
+        if "binary" in json.dumps(part)
+        else (name, (None, "cat" if name.endswith("label") or name == "name" else "1"))
+        for name, part in schema["properties"].items()
+        if "binary" in json.dumps(part) or name in ("name", "label", "support_label")
+    }
+    for name in schema["required"]:
+        others = [part for part in contents.values() if part[0] != name]
+        refused = client.post(path, files=others).json()
+        assert (refused["code"], refused["field"]) == ("missing_part", name)
+    for name, part in contents.items():
+        reply = client.post(path, files=[*contents.values(), part])
+        once = schema["properties"][name]["type"] != "array"
+        assert ("duplicate_part" in reply.text) is once
 
 
 @pytest.mark.parametrize("path", ["/segment", "/segment/kshot"])
@@ -110,22 +133,44 @@ def test_every_reply_to_segment_is_described(description: Any, path: str) -> Non
 
 
 @each_form
-def test_every_option_is_described_as_a_query_parameter_too(
-    description: Any, path: str, layout: Any
-) -> None:
-    operation = description["paths"][path]["post"]
-    body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    described = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"}
-    assert {*layout.options, *layout.parameters} == set(described)
-    for name in layout.options:
-        assert (described[name]["in"], described[name]["schema"]) == ("query", body[name])
-        assert "default" not in body[name], "pages that try out an API would send it twice"
+def test_every_option_is_described_as_a_query_parameter_too(description: Any, path: str) -> None:
+    body = form_of(description, path)["schema"]["properties"]
+    parameters = description["paths"][path]["post"]["parameters"]
+    described = {p["name"]: p["schema"] for p in parameters if p["in"] == "query"}
+    assert set(described) == {*FORMS[path].model_fields, "support_set"}
+    for name in FORMS[path].model_fields:
+        assert described[name] == body[name]
+        assert "default" not in body[name], "programs that send defaults would send it twice"
 
 
 @each_form
-def test_the_header_of_the_time_limit_is_described(
-    description: Any, path: str, layout: Any
+def test_what_a_page_fills_in_is_what_is_done_without_it(description: Any, path: str) -> None:
+    body = form_of(description, path)["schema"]["properties"]
+    for name, option in FORMS[path].model_fields.items():
+        assert body[name]["examples"] == [option.default if name != "label" else "cat"]
+
+
+def test_all_that_a_page_fills_in_gives_the_mask_of_a_request_without_it(
+    client: TestClient, description: Any
 ) -> None:
+    body = form_of(description, "/segment")["schema"]["properties"]
+    shown = {name: part["examples"][0] for name, part in body.items() if "examples" in part}
+    filled = client.post("/segment", files=one_shot_form(), data=json_texts(shown))
+    assert filled.status_code == 200, filled.text
+    assert filled.content == client.post("/segment", files=one_shot_form()).content
+
+
+def json_texts(values: dict[str, Any]) -> dict[str, str]:
+    return {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
+
+
+def test_texts_of_one_name_are_sent_apart(description: Any) -> None:
+    encoding = form_of(description, "/segment/multiclass")["encoding"]
+    assert encoding["support_label"] == {"style": "form", "explode": True}
+
+
+@each_form
+def test_the_header_of_the_time_limit_is_described(description: Any, path: str) -> None:
     parameters = description["paths"][path]["post"]["parameters"]
     (header,) = [p["name"] for p in parameters if p["in"] == "header"]
     assert header == HEADER

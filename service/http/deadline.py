@@ -9,9 +9,21 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import DeadlineExceededError, InvalidRequestError
+from service.http.layout import Fragment
 from service.http.problems import problem_response
 
 HEADER = "X-Request-Timeout"
+TIMEOUT: Fragment = {
+    "name": HEADER,
+    "in": "header",
+    "description": (
+        "Seconds that the client waits, from the request's headers on, at most "
+        "`request_timeout_ms` of `/info`; for many queries, seconds of each. Without it "
+        "`request_timeout_ms` counts from the end of the body."
+    ),
+    "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
+}
+"""The header in a description of the API."""
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 

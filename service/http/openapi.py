@@ -1,28 +1,16 @@
 """The OpenAPI description: what FastAPI cannot read off the routes is written here."""
 
-import json
-from collections.abc import Sequence
-from typing import Any
-
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.http.deadline import HEADER
+from service.http.layout import FormLayout, Fragment
 from service.http.problems import MEDIA_TYPE, catalogue
-from service.images.codec import FORMATS
-from service.options import (
-    JSON,
-    LABEL_LENGTH,
-    PNG,
-    KShotOptions,
-    MulticlassOptions,
-    Options,
-    Shaping,
-)
+from service.images.codec import MEDIA_TYPES
+from service.options import JSON, PNG
 from service.schemas import BatchFailed, BatchFound, MulticlassSegmentation, Problem, Segmentation
 
-Fragment = dict[str, Any]
 Responses = dict[int | str, Fragment]
+_ACCEPTED = ", ".join(MEDIA_TYPES)
 
 _REQUEST_ID: Fragment = {
     "X-Request-ID": {
@@ -41,31 +29,6 @@ _RETRY_AFTER: Fragment = {
         "description": "Seconds until the queue should have room, or storage be asked again.",
         "schema": {"type": "integer", "minimum": 1},
     }
-}
-_IMAGE: Fragment = {
-    "type": "string",
-    "format": "binary",
-    "description": "Photograph; EXIF orientation is applied, and what is transparent is white.",
-}
-_MASK: Fragment = {
-    "type": "string",
-    "format": "binary",
-    "description": (
-        "Mask of the size of its image. The object is: in a palette, every index but 0 (255 is "
-        "void if other indices are there); with an alpha channel that varies, alpha above half; "
-        "in grey that holds only 0 and 1, the 1; in other grey, above half of the range; in "
-        "colour, where any channel is above half."
-    ),
-}
-_TIMEOUT: Fragment = {
-    "name": HEADER,
-    "in": "header",
-    "description": (
-        "Seconds that the client waits, from the request's headers on, at most "
-        "`request_timeout_ms` of `/info`; for many queries, seconds of each. Without it "
-        "`request_timeout_ms` counts from the end of the body."
-    ),
-    "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
 }
 _OBJECT: Fragment = {
     "X-Object-Found": {
@@ -130,66 +93,33 @@ def _problem(status: int) -> Fragment:
     }
 
 
-def _form(files: Fragment, texts: Fragment, required: Sequence[str]) -> Fragment:
-    accepted = ", ".join(f"image/{name.lower()}" for name in FORMATS)
+def describe_form(layout: FormLayout) -> Fragment:
+    """Body and parameters of an operation: options as parts and in the query string."""
+    options = layout.option_schemas()
+    files = {name: part.schema() for name, part in layout.files.items()}
+    texts = {name: part.schema() for name, part in layout.texts.items()}
+    # What a request with every parameter must hold, every request must.
+    least = layout.given([parameter.name for parameter in layout.parameters])
     form = {
         "schema": {
             "type": "object",
-            "required": list(required),
-            "properties": files | texts,
+            "required": [part.name for part in least.parts if part.required],
+            "properties": files | texts | options,
             "additionalProperties": False,
         },
-        "encoding": {name: {"contentType": accepted} for name in files},
+        "encoding": {name: {"contentType": _ACCEPTED} for name in files}
+        # Else several texts of one name are sent as one, joined by commas.
+        | {name: {"style": "form", "explode": True} for name in texts if name in layout.many},
     }
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
-
-
-def _input(
-    files: Fragment,
-    options: type[Shaping],
-    texts: Fragment | None = None,
-    support_set: Fragment | None = None,
-) -> Fragment:
-    """Body and parameters of an operation: files as parts, options as parts or in the query.
-
-    Only the query is required, since a stored set takes the place of supports.
-    """
-    properties: Fragment = options.model_json_schema()["properties"]
-    described = {name: _text(schema) for name, schema in properties.items()}
+    body = {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
+    in_query = options | {parameter.name: parameter.schema() for parameter in layout.parameters}
     parameters = [
-        {"name": name, "in": "query", "schema": schema} for name, schema in described.items()
+        {"name": name, "in": "query", "schema": schema} for name, schema in in_query.items()
     ]
-    parameters.append({"name": "support_set", "in": "query", "schema": support_set or _SET_ID})
-    parameters.append(_TIMEOUT)
-    form = _form(files, (texts or {}) | described, required=["query_image"])
-    return form | {"parameters": parameters}
+    parameters += layout.headers
+    return body | ({"parameters": parameters} if parameters else {})
 
 
-def _text(schema: Fragment) -> Fragment:
-    """An option's schema, with its default told but not declared.
-
-    Pages that try out an API fill defaults in, and so would send each option twice.
-    """
-    default = json.dumps(schema["default"]).strip('"')
-    about = f"{schema['description']} Default: {default}. Query parameter or part, not both."
-    kept = {name: schema[name] for name in schema if name not in ("default", "title")}
-    return kept | {"description": about}
-
-
-def _repeated(items: Fragment) -> Fragment:
-    return {"type": "array", "items": items, "minItems": 1}
-
-
-_SET_ID: Fragment = {
-    "type": "string",
-    "description": "Id of a stored support set, in place of support_image and support_mask.",
-    "examples": ["0bf203dd52524adf98b0f9502b877fc2"],
-}
-_SUPPORTS: Fragment = {"support_image": _repeated(_IMAGE), "support_mask": _repeated(_MASK)}
-ONE_SHOT_INPUT = _input(
-    {"support_image": _IMAGE, "support_mask": _MASK, "query_image": _IMAGE}, Options
-)
-KSHOT_INPUT = _input(_SUPPORTS | {"query_image": _IMAGE}, KShotOptions)
 SEGMENT_RESPONSES: Responses = {
     200: {
         "description": (
@@ -202,27 +132,6 @@ SEGMENT_RESPONSES: Responses = {
     **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504),
 }
 
-MULTICLASS_INPUT = _input(
-    _SUPPORTS | {"query_image": _IMAGE},
-    MulticlassOptions,
-    texts={
-        "support_label": _repeated(
-            {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": LABEL_LENGTH,
-                "description": "Class of the support at the same place; equal labels are one.",
-                "examples": ["cat"],
-            }
-        )
-    },
-    support_set={
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "Ids of stored support sets, each a class by its label, else its name; "
-        "in place of supports, or beside them.",
-    },
-)
 MULTICLASS_RESPONSES: Responses = {
     200: {
         "description": "What `output` asks for, of the upright query's size.",
@@ -233,7 +142,6 @@ MULTICLASS_RESPONSES: Responses = {
     **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504),
 }
 
-BATCH_INPUT = _input(_SUPPORTS | {"query_image": _repeated(_IMAGE)}, KShotOptions)
 BATCH_RESPONSES: Responses = {
     200: {
         "description": (
@@ -257,17 +165,6 @@ BATCH_RESPONSES: Responses = {
     **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504, 507),
 }
 
-_SHORT_TEXT: Fragment = {"type": "string", "maxLength": 200}
-PAIRS_INPUT = _form(_SUPPORTS, {}, required=list(_SUPPORTS))
-NEW_SET_INPUT = _form(
-    _SUPPORTS,
-    {
-        "name": _SHORT_TEXT
-        | {"minLength": 1, "description": "No other set may have it.", "examples": ["mug"]},
-        "label": _SHORT_TEXT | {"description": "Name of the object's class.", "examples": ["cup"]},
-    },
-    required=["name", *_SUPPORTS],
-)
 CREATED: Responses = {
     201: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Its address."}}}
 }

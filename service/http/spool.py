@@ -47,7 +47,7 @@ class Spool:
 
 
 class SpooledFile:
-    """A stretch of a Spool that a form's parser writes as if it were a file."""
+    """A stretch of a Spool, which a form's parser writes as if it were a file."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -62,16 +62,9 @@ class SpooledFile:
         self.size += len(content)
         return len(content)
 
-    def read(self, _: int = -1) -> bytes:
+    def read(self) -> bytes:
         """All of it, each time."""
         return self._spool.read(self._start or 0, self.size)
-
-    def seek(self, _: int) -> int:
-        """A parser rewinds what it has written; there is nothing to rewind."""
-        return 0
-
-    def close(self) -> None:
-        """The Spool closes it."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +85,10 @@ class SpooledPart:
                 field=self.field,
             )
         return Part(self.field, self.file.read(), self.media_type)
+
+
+SentPart = Part | SpooledPart
+"""One file of a form, in memory or on disk; ``read`` gives its bytes."""
 
 
 @contextmanager

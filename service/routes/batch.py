@@ -9,29 +9,19 @@ from starlette.responses import StreamingResponse
 
 from service.errors import InvalidOptionError, TooManyQueriesError
 from service.http.connection import while_connected
-from service.http.forms import Form, FormLayout, open_form
+from service.http.forms import Form, open_form
 from service.http.negotiation import accepted, negotiate
-from service.http.openapi import BATCH_INPUT, BATCH_RESPONSES
+from service.http.openapi import BATCH_RESPONSES, describe_form
+from service.http.spool import SpooledPart
 from service.options import KShotOptions, read_options
 from service.segment.archive import NDJSON, ZIP, archive, lines
 from service.segment.batch import segment_each
-from service.segment.pairs import (
-    SUPPORT_PARTS,
-    SUPPORT_SET,
-    expected_layout,
-    max_parts,
-    named_set,
-    support_pairs,
-)
-from service.segment.runtime import Running, Runtime
-from service.segment.shots import Shots, load_shots
+from service.segment.inputs import BATCH, QUERY_IMAGE
+from service.segment.pairs import shown_object
+from service.segment.runtime import Running
+from service.segment.supports import load_supports
 
 PATH = "/segment/batch"
-BATCH = FormLayout(
-    spooled=(*SUPPORT_PARTS, "query_image"),
-    options=tuple(KShotOptions.model_fields),
-    parameters=(SUPPORT_SET,),
-)
 
 router = APIRouter(tags=["segmentation"])
 
@@ -50,7 +40,7 @@ UntilReplied = Annotated[AsyncExitStack, Depends(_until_replied)]
     summary="Segment many queries with the same supports",
     response_class=StreamingResponse,
     responses=BATCH_RESPONSES,
-    openapi_extra=BATCH_INPUT,
+    openapi_extra=describe_form(BATCH),
 )
 async def segment_batch(
     request: Request, runtime: Running, until_replied: UntilReplied
@@ -61,25 +51,25 @@ async def segment_batch(
     """
     settings = runtime.settings
     media_type = negotiate(accepted(request.headers), (ZIP, NDJSON))
-    layout = expected_layout(request, BATCH)
-    parts = max_parts(settings.max_shots) + settings.max_queries
-    form = await until_replied.enter_async_context(open_form(request, layout, parts))
+    form = await until_replied.enter_async_context(open_form(request, BATCH, settings))
     options = _read_options(form, media_type)
-    queries = form.spooled["query_image"]
+    queries = form.files[QUERY_IMAGE.name]
     if len(queries) > settings.max_queries:
         raise TooManyQueriesError(
             f"there are {len(queries)} queries, the limit is {settings.max_queries}; send fewer",
-            field="query_image",
+            field=QUERY_IMAGE.name,
         )
-    shots = await _load_shots(request, runtime, form)
-    outcomes = segment_each(runtime, shots, queries, options, request.state.timeout_seconds)
+    shown = shown_object(form, settings)
+    with runtime.queue.admit():
+        classes = await while_connected(request.receive, load_supports(runtime, shown))
+    outcomes = segment_each(runtime, classes, queries, options, request.state.timeout_seconds)
     if media_type == NDJSON:
         return StreamingResponse(lines(outcomes), media_type=NDJSON)
     headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
     return StreamingResponse(archive(runtime, outcomes), headers=headers, media_type=ZIP)
 
 
-def _read_options(form: Form, media_type: str) -> KShotOptions:
+def _read_options(form: Form[SpooledPart], media_type: str) -> KShotOptions:
     if media_type == ZIP:
         return read_options(KShotOptions, form.options)
     options = read_options(KShotOptions, {"output": "json", **form.options})
@@ -90,10 +80,3 @@ def _read_options(form: Form, media_type: str) -> KShotOptions:
             field="output",
         )
     return options
-
-
-async def _load_shots(request: Request, runtime: Runtime, form: Form) -> Shots:
-    set_id = named_set(form)
-    pairs = support_pairs(form.spooled, runtime.settings.max_shots) if set_id is None else []
-    with runtime.queue.admit():
-        return await while_connected(request.receive, load_shots(runtime, set_id, pairs))

@@ -7,39 +7,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from model.episode import Fusion
-from service.http.forms import Form, FormLayout, read_form
+from service.http.forms import Form, read_form
 from service.http.negotiation import with_output
-from service.http.openapi import KSHOT_INPUT, ONE_SHOT_INPUT, SEGMENT_RESPONSES
+from service.http.openapi import SEGMENT_RESPONSES, describe_form
 from service.images.answer import Answer, answer, find_object
-from service.images.codec import Part, decode_photograph
+from service.images.codec import Part
 from service.inference.engine import Prediction
 from service.options import KShotOptions, Options, read_options
-from service.segment.pairs import (
-    SUPPORT_PARTS,
-    SUPPORT_SET,
-    expected_layout,
-    max_parts,
-    named_set,
-    support_pairs,
-)
-from service.segment.reply import Classes, Job, reply
+from service.segment.inputs import K_SHOT, ONE_SHOT, QUERY_IMAGE
+from service.segment.pairs import shown_object
+from service.segment.reply import Job, reply
 from service.segment.runtime import Running, Runtime
-from service.segment.shots import load_shots
+from service.segment.supports import load_supports
 
 PATH = "/segment"
-# The one class, which needs no name.
-THE_OBJECT = "object"
-ONE_SHOT = FormLayout(
-    single=(*SUPPORT_PARTS, "query_image"),
-    options=tuple(Options.model_fields),
-    parameters=(SUPPORT_SET,),
-)
-K_SHOT = FormLayout(
-    single=("query_image",),
-    repeated=SUPPORT_PARTS,
-    options=tuple(KShotOptions.model_fields),
-    parameters=(SUPPORT_SET,),
-)
 
 router = APIRouter(tags=["segmentation"])
 
@@ -50,16 +31,16 @@ router = APIRouter(tags=["segmentation"])
     summary="Segment the query with one support",
     response_class=Response,
     responses=SEGMENT_RESPONSES,
-    openapi_extra=ONE_SHOT_INPUT,
+    openapi_extra=describe_form(ONE_SHOT),
 )
 async def segment(request: Request, runtime: Running) -> Response:
     """Show an object once (a photograph and its mask); get its mask in the query.
 
     With `support_set` the form holds no supports: all of the set's are used, averaged.
     """
-    form = await _read_form(request, ONE_SHOT, runtime)
+    form = await read_form(request, ONE_SHOT, runtime.settings)
     options = read_options(Options, with_output(form.options, request.headers))
-    return await _answer(request, runtime, form, options, "average")
+    return await reply(request, runtime, _job(runtime, form, options, "average"))
 
 
 @router.post(
@@ -68,39 +49,22 @@ async def segment(request: Request, runtime: Running) -> Response:
     summary="Segment the query with one or more supports",
     response_class=Response,
     responses=SEGMENT_RESPONSES,
-    openapi_extra=KSHOT_INPUT,
+    openapi_extra=describe_form(K_SHOT),
 )
 async def segment_kshot(request: Request, runtime: Running) -> Response:
     """Show an object several times; get its mask in the query.
 
     With `support_set` the form holds no supports: all of the set's are used.
     """
-    form = await _read_form(request, K_SHOT, runtime)
+    form = await read_form(request, K_SHOT, runtime.settings)
     options = read_options(KShotOptions, with_output(form.options, request.headers))
-    return await _answer(request, runtime, form, options, options.fusion)
+    return await reply(request, runtime, _job(runtime, form, options, options.fusion))
 
 
-async def _read_form(request: Request, layout: FormLayout, runtime: Runtime) -> Form:
-    parts = max_parts(runtime.settings.max_shots)
-    return await read_form(request, expected_layout(request, layout), parts)
-
-
-async def _answer(
-    request: Request, runtime: Runtime, form: Form, options: Options, fusion: Fusion
-) -> Response:
-    """The same for one shot, for K, and for a stored set."""
-    query = form.files["query_image"][0]
-    set_id = named_set(form)
-    pairs = support_pairs(form.files, runtime.settings.max_shots) if set_id is None else []
-    render = partial(_render, runtime, query, options)
-    load = partial(_load, runtime, set_id, pairs)
-    return await reply(request, runtime, Job(load, query, fusion, render))
-
-
-async def _load(
-    runtime: Runtime, set_id: str | None, pairs: Sequence[tuple[Part, Part]]
-) -> Classes:
-    return {THE_OBJECT: [await load_shots(runtime, set_id, pairs)]}
+def _job(runtime: Runtime, form: Form[Part], options: Options, fusion: Fusion) -> Job[Answer]:
+    query = form.files[QUERY_IMAGE.name][0]
+    load = partial(load_supports, runtime, shown_object(form, runtime.settings))
+    return Job(load, query, fusion, partial(_render, runtime, query, options))
 
 
 def _render(
@@ -111,6 +75,6 @@ def _render(
     prediction: Prediction,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
-    read_query = partial(decode_photograph, query, runtime.settings.max_image_pixels)
     finding = find_object(runtime.engine.restore(prediction), options)
+    read_query = partial(runtime.decode_photograph, query)
     return answer(finding, options, runtime.engine.checkpoint, read_query)

@@ -1,31 +1,23 @@
 """Stored supports: named sets that later requests refer to instead of sending their pairs."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from service.errors import MissingPartError
-from service.http.forms import Form, FormLayout, read_form, short_text
-from service.http.openapi import (
-    CREATED,
-    NEW_SET_INPUT,
-    PAIRS_INPUT,
-    file_response,
-    problem_responses,
-)
-from service.images.codec import MEDIA_TYPES, Part, decode_support, media_type
+from service.http.forms import Form, read_form
+from service.http.openapi import CREATED, describe_form, file_response, problem_responses
+from service.images.codec import MEDIA_TYPES, Part, media_type
 from service.images.thumbnail import thumbnail_png
 from service.library.sets import NewPair
-from service.library.tables import TEXT_LENGTH
 from service.schemas import EXAMPLE_ID, SupportSet, SupportSets
-from service.segment.pairs import SUPPORT_PARTS, max_parts, support_pairs
+from service.segment.inputs import LABEL, NAME, NEW_SET, PAIRS
+from service.segment.pairs import support_pairs
 from service.segment.runtime import Running, Runtime
 
-NEW_SET = FormLayout(single=(), repeated=SUPPORT_PARTS, options=("name", "label"))
-PAIRS = FormLayout(single=(), repeated=SUPPORT_PARTS)
 SetId = Annotated[str, Path(description="Of the set.", examples=[EXAMPLE_ID])]
 PairId = Annotated[str, Path(description="Of a pair in the set.", examples=[EXAMPLE_ID])]
 MAX_PAGE = 200
@@ -43,12 +35,12 @@ _FILE = file_response("The file as uploaded.", *MEDIA_TYPES) | _READ_PROBLEMS
     summary="Store supports under a name",
     status_code=201,
     responses=CREATED | _UPLOAD_PROBLEMS | problem_responses(409),
-    openapi_extra=NEW_SET_INPUT,
+    openapi_extra=describe_form(NEW_SET),
 )
 async def create_set(request: Request, response: Response, runtime: Running) -> SupportSet:
     """Everything is decoded and checked first; then all of it is stored, or nothing."""
-    form = await read_form(request, NEW_SET, max_parts(runtime.settings.max_shots))
-    name, label = _required_name(form), _text(form, "label")
+    form = await read_form(request, NEW_SET, runtime.settings)
+    name, label = form.text(NAME.name), form.text(LABEL.name) or None
     pairs = await _decode(runtime, form)
     created = await asyncio.to_thread(runtime.library.create, name, label, pairs)
     response.headers["Location"] = f"{request.scope['root_path']}/supports/{created.id}"
@@ -112,14 +104,14 @@ async def read_thumbnail(set_id: SetId, runtime: Running) -> Response:
     summary="Add pairs to a support set",
     status_code=201,
     responses=_UPLOAD_PROBLEMS | problem_responses(404),
-    openapi_extra=PAIRS_INPUT,
+    openapi_extra=describe_form(PAIRS),
 )
 async def add_pairs(set_id: SetId, request: Request, runtime: Running) -> SupportSet:
     """They come after the pairs that are there."""
-    max_shots = runtime.settings.max_shots
-    form = await read_form(request, PAIRS, max_parts(max_shots))
+    form = await read_form(request, PAIRS, runtime.settings)
     pairs = await _decode(runtime, form)
-    return await asyncio.to_thread(runtime.library.add_pairs, set_id, pairs, max_shots)
+    most = runtime.settings.max_shots
+    return await asyncio.to_thread(runtime.library.add_pairs, set_id, pairs, most)
 
 
 @router.delete(
@@ -158,22 +150,20 @@ async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Respons
     return _file(await asyncio.to_thread(runtime.library.mask, set_id, pair_id))
 
 
-async def _decode(runtime: Runtime, form: Form) -> list[NewPair]:
+async def _decode(runtime: Runtime, form: Form[Part]) -> list[NewPair]:
     """Hold a place in the queue meanwhile, so that what is decoded at once is bounded."""
-    pairs = support_pairs(form.files, runtime.settings.max_shots)
+    pairs = support_pairs(form, runtime.settings.max_shots)
     with runtime.queue.admit():
-        return await runtime.in_worker(
-            partial(_new_pairs, pairs, runtime.settings.max_image_pixels)
-        )
+        return await runtime.in_worker(partial(_new_pairs, runtime, pairs))
 
 
-def _new_pairs(pairs: list[tuple[Part, Part]], max_pixels: int) -> list[NewPair]:
+def _new_pairs(runtime: Runtime, pairs: Sequence[tuple[Part, Part]]) -> list[NewPair]:
     """One after the other, so that one full-size image is in memory at a time."""
-    return [_new_pair(image, mask, max_pixels) for image, mask in pairs]
+    return [_new_pair(runtime, image, mask) for image, mask in pairs]
 
 
-def _new_pair(image: Part, mask: Part, max_pixels: int) -> NewPair:
-    support = decode_support(image, mask, max_pixels)
+def _new_pair(runtime: Runtime, image: Part, mask: Part) -> NewPair:
+    support = runtime.decode_support(image, mask)
     height, width = support.mask.shape
     area = int(support.mask.sum())
     return NewPair(image.content, mask.content, thumbnail_png(support), width, height, area)
@@ -181,15 +171,3 @@ def _new_pair(image: Part, mask: Part, max_pixels: int) -> NewPair:
 
 def _file(content: bytes) -> Response:
     return Response(content, media_type=media_type(content))
-
-
-def _required_name(form: Form) -> str:
-    name = _text(form, "name")
-    if name is None:
-        raise MissingPartError("part name is missing or blank; send it as text", field="name")
-    return name
-
-
-def _text(form: Form, part: str) -> str | None:
-    """Nothing, or nothing but spaces, is None."""
-    return short_text(form.options.get(part, ""), part, TEXT_LENGTH) or None

@@ -1,22 +1,22 @@
 """Many queries and the same supports: one outcome for each query, as each is done."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from model.episode import Fusion
 from service.errors import InternalError
 from service.http.deadline import within
+from service.http.observe import Timings
 from service.http.problems import as_service_error
 from service.http.spool import SpooledPart
 from service.images.answer import Answer, answer, describe_segmentation, find_object
-from service.images.codec import decode_photograph
-from service.inference.engine import Prediction, Shot, Task
+from service.inference.engine import Prediction
 from service.options import KShotOptions
 from service.schemas import BatchFailed, BatchFound, BatchProblem
+from service.segment.reply import Job, run_job
 from service.segment.runtime import Runtime
-from service.segment.shots import Shots, keep_shots
+from service.segment.supports import Classes
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Outcome:
 
 async def segment_each(
     runtime: Runtime,
-    shots: Shots,
+    classes: Classes,
     queries: Sequence[SpooledPart],
     options: KShotOptions,
     timeout_seconds: float,
@@ -46,54 +46,41 @@ async def segment_each(
     Supports are encoded with the first query. Each query takes its own place in the queue, and has
     ``timeout_seconds`` from there to its result.
     """
-    supports = shots.ready
+    encoded: Classes | None = None
     for index, query in enumerate(queries):
+        load = partial(_ready, encoded or classes)
+        render = partial(_found, runtime, index, query, options)
+        job = Job(load, query, options.fusion, render)
         try:
-            prepare = partial(_prepare, runtime, supports, query, options.fusion)
-            prediction = await _segment(runtime, prepare, timeout_seconds)
-            render = partial(_found, runtime, index, query, prediction, options)
-            outcome = await runtime.in_worker(render)
+            async with runtime.queue.queue_up() as place, within(timeout_seconds):
+                done = await run_job(runtime, place, job, Timings())
         except Exception as error:  # whatever it is, the other queries must not suffer for it
             yield _failed(runtime, index, query, error)
             continue
-        if supports is shots.ready:
-            supports = prediction.encodings
-            await runtime.in_worker(partial(keep_shots, runtime, [shots], supports))
-        yield outcome
+        if done.unkept:
+            await runtime.in_worker(partial(done.keep, runtime))
+        encoded = encoded or done.encoded
+        yield done.rendered
 
 
-async def _segment(
-    runtime: Runtime, prepare: Callable[[], Task], timeout_seconds: float
-) -> Prediction:
-    async with runtime.queue.queue_up() as place, within(timeout_seconds):
-        return await runtime.queue.run(place, await runtime.in_worker(prepare))
-
-
-def _prepare(
-    runtime: Runtime, supports: Sequence[Shot], query: SpooledPart, fusion: Fusion
-) -> Task:
-    part = query.read(runtime.settings.max_upload_bytes)
-    photograph = decode_photograph(part, runtime.settings.max_image_pixels)
-    return runtime.engine.prepare(supports, photograph, fusion)
+async def _ready(classes: Classes) -> Classes:
+    return classes
 
 
 def _found(
     runtime: Runtime,
     index: int,
     query: SpooledPart,
-    prediction: Prediction,
     options: KShotOptions,
+    labels: Sequence[str],
+    prediction: Prediction,
 ) -> Outcome:
-    settings, checkpoint = runtime.settings, runtime.engine.checkpoint
+    checkpoint = runtime.engine.checkpoint
     finding = find_object(runtime.engine.restore(prediction), options)
     described = describe_segmentation(finding, options, checkpoint)
     record = BatchFound(**dict(described), index=index, name=query.name)
-    reply = answer(
-        finding,
-        options,
-        checkpoint,
-        lambda: decode_photograph(query.read(settings.max_upload_bytes), settings.max_image_pixels),
-    )
+    read_query = partial(runtime.decode_photograph, query)
+    reply = answer(finding, options, checkpoint, read_query)
     return Outcome(index, query.name, _line(record), reply)
 
 

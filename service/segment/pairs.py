@@ -1,99 +1,97 @@
-"""Supports in a request: pairs in its form, as many masks as images, or the id of a stored set."""
+"""What a request shows the network: pairs in its form, by their class, and stored sets."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from starlette.requests import Request
-
-from service.errors import (
-    DuplicatePartError,
-    InvalidOptionError,
-    SupportCountMismatchError,
-    TooManyClassesError,
-    TooManyShotsError,
+from service.errors import SupportCountMismatchError, TooManyClassesError, TooManyShotsError
+from service.http.forms import AnyPart, Form
+from service.http.spool import SentPart
+from service.schemas import SupportSet
+from service.segment.inputs import (
+    SUPPORT_IMAGE,
+    SUPPORT_LABEL,
+    SUPPORT_MASK,
+    SUPPORT_SET,
+    SUPPORT_SETS,
 )
-from service.http.forms import Form, FormLayout, short_text
-from service.images.codec import Part
-from service.options import LABEL_LENGTH
 from service.settings import Settings
 
-SUPPORT_PARTS = ("support_image", "support_mask")
-SUPPORT_LABEL = "support_label"
-SUPPORT_SET = "support_set"
-# Parts beside images that a form may have before it is refused unread: the query, and each option
-# of an endpoint once.
-SPARE_PARTS = 16
-
-AnyPart = TypeVar("AnyPart")
+# The one class, where there is no other to tell it from.
+THE_OBJECT = "object"
+Counts = Mapping[str, int]
+"""How many supports each class has."""
 
 
-def max_parts(max_shots: int) -> int:
-    """Parts that the longest sensible form has."""
-    return len(SUPPORT_PARTS) * max_shots + SPARE_PARTS
+@dataclass(frozen=True)
+class Shown:
+    """Pairs sent by the label of their class, then stored sets.
+
+    ``class_of`` has a set's label; ``check`` raises where there are too many of anything.
+    """
+
+    sent: Mapping[str, Sequence[tuple[SentPart, SentPart]]]
+    set_ids: Sequence[str]
+    class_of: Callable[[SupportSet], str]
+    check: Callable[[Counts], None]
 
 
-def expected_layout(request: Request, layout: FormLayout) -> FormLayout:
-    """``layout``, without the supports where the query string names a stored set."""
-    return layout.without(SUPPORT_PARTS) if SUPPORT_SET in request.query_params else layout
+def shown_object(form: Form[AnyPart], settings: Settings) -> Shown:
+    """A stored set, or else the form's pairs.
+
+    Raises DuplicatePartError for several sets, and what ``support_pairs`` does.
+    """
+    set_id = form.parameter(SUPPORT_SET.name)
+    if set_id is not None:
+        return Shown({}, [set_id], _the_object, _no_limit)
+    pairs = support_pairs(form, settings.max_shots)
+    return Shown({THE_OBJECT: pairs}, [], _the_object, _no_limit)
 
 
-def named_set(form: Form) -> str | None:
-    """The id of the stored set that the query string names; DuplicatePartError for several."""
-    set_ids = form.parameters[SUPPORT_SET]
-    if len(set_ids) > 1:
-        raise DuplicatePartError("support_set is sent more than once; send one", field=SUPPORT_SET)
-    return set_ids[0] if set_ids else None
+def shown_classes(form: Form[AnyPart], settings: Settings) -> Shown:
+    """The form's pairs by their labels, then stored sets, each once, by their label or name.
+
+    Raises SupportCountMismatchError, InvalidOptionError, TooManyClassesError or TooManyShotsError.
+    """
+    check = partial(_check_classes, settings)
+    sent = _labelled_pairs(form)
+    check({label: len(pairs) for label, pairs in sent.items()})
+    set_ids = dict.fromkeys(form.sent_parameters[SUPPORT_SETS.name])
+    return Shown(sent, list(set_ids), lambda stored: stored.label or stored.name, check)
 
 
-def support_pairs(
-    files: Mapping[str, Sequence[AnyPart]], max_shots: int
-) -> list[tuple[AnyPart, AnyPart]]:
+def support_pairs(form: Form[AnyPart], max_shots: int) -> list[tuple[AnyPart, AnyPart]]:
     """Image and mask of each shot, not yet decoded.
 
     Raises SupportCountMismatchError, or TooManyShotsError above ``max_shots``.
     """
-    images, masks = (files[name] for name in SUPPORT_PARTS)
-    check_count("support_mask", len(masks), len(images))
+    images, masks = form.files[SUPPORT_IMAGE.name], form.files[SUPPORT_MASK.name]
+    _check_count(SUPPORT_MASK.name, len(masks), len(images))
     if len(images) > max_shots:
         raise TooManyShotsError(
             f"there are {len(images)} supports, the limit is {max_shots}; send fewer",
-            field="support_image",
+            field=SUPPORT_IMAGE.name,
         )
     return list(zip(images, masks, strict=True))
 
 
-def check_count(name: str, count: int, images: int) -> None:
-    """Raise SupportCountMismatchError unless there is one part of this name for each image."""
-    if count != images:
-        raise SupportCountMismatchError(
-            f"there are {images} support_image and {count} {name}; "
-            f"send one {name} for each image, in the same order",
-            field=name,
-        )
-
-
-def labelled_pairs(form: Form, settings: Settings) -> dict[str, list[tuple[Part, Part]]]:
-    """The pairs of each class, by its label, in the order of first mention.
-
-    Raises SupportCountMismatchError, InvalidOptionError, TooManyClassesError or TooManyShotsError.
-    """
-    labels = form.texts[SUPPORT_LABEL]
-    check_count(SUPPORT_LABEL, len(labels), len(form.files["support_image"]))
-    pairs = support_pairs(form.files, len(labels))
-    classes: dict[str, list[tuple[Part, Part]]] = {}
-    for number, (label, pair) in enumerate(zip(labels, pairs, strict=True)):
-        classes.setdefault(_label(label, f"{SUPPORT_LABEL}[{number}]"), []).append(pair)
-    check_classes({label: len(pairs) for label, pairs in classes.items()}, settings)
+def _labelled_pairs(form: Form[AnyPart]) -> dict[str, list[tuple[AnyPart, AnyPart]]]:
+    """The pairs of each class, by its label, in the order of first mention."""
+    count = len(form.sent_texts[SUPPORT_LABEL.name])
+    _check_count(SUPPORT_LABEL.name, count, len(form.files[SUPPORT_IMAGE.name]))
+    pairs = support_pairs(form, max_shots=count)
+    classes: dict[str, list[tuple[AnyPart, AnyPart]]] = {}
+    for label, pair in zip(form.texts(SUPPORT_LABEL.name), pairs, strict=True):
+        classes.setdefault(label, []).append(pair)
     return classes
 
 
-def check_classes(shots: Mapping[str, int], settings: Settings) -> None:
-    """Raise TooManyClassesError or TooManyShotsError for the number of shots of each class."""
-    if len(shots) > settings.max_classes:
+def _check_classes(settings: Settings, counts: Counts) -> None:
+    if len(counts) > settings.max_classes:
         raise TooManyClassesError(
-            f"there are {len(shots)} classes, the limit is {settings.max_classes}; name fewer"
+            f"there are {len(counts)} classes, the limit is {settings.max_classes}; name fewer"
         )
-    for label, count in shots.items():
+    for label, count in counts.items():
         if count > settings.max_shots:
             raise TooManyShotsError(
                 f"class {label!r} has {count} supports, the limit is {settings.max_shots}; "
@@ -101,8 +99,18 @@ def check_classes(shots: Mapping[str, int], settings: Settings) -> None:
             )
 
 
-def _label(text: str, name: str) -> str:
-    label = short_text(text, name, LABEL_LENGTH)
-    if not label:
-        raise InvalidOptionError(f"{name} is blank; send the name of the class", field=name)
-    return label
+def _the_object(_: SupportSet) -> str:
+    return THE_OBJECT
+
+
+def _no_limit(_: Counts) -> None:
+    """What one object may have is checked with the form, or was when its set was stored."""
+
+
+def _check_count(name: str, count: int, images: int) -> None:
+    if count != images:
+        raise SupportCountMismatchError(
+            f"there are {images} support_image and {count} {name}; "
+            f"send one {name} for each image, in the same order",
+            field=name,
+        )

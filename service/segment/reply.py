@@ -1,10 +1,12 @@
-"""One request's way through the network: decode, queue, encode, segment, render."""
+"""One query's way: decode, queue, encode, segment, render; and the reply to who asked for one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Generic, TypeVar
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -14,73 +16,102 @@ from model.episode import Fusion
 from model.predictor import PreparedQuery
 from service.http.connection import while_connected
 from service.http.observe import Timings
+from service.http.spool import SentPart
 from service.images.answer import Answer
-from service.images.codec import Part, decode_photograph
 from service.inference.engine import Prediction, Task
+from service.inference.line import Place
 from service.segment.runtime import Runtime, value_of
-from service.segment.shots import Shots, keep_shots
+from service.segment.supports import Classes, keep_encodings
 
-Classes = Mapping[str, Sequence[Shots]]
-"""The shots of each class by its label."""
+Rendered = TypeVar("Rendered")
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a request asks for: ``render`` is given the classes' labels too, in their order."""
+class Job(Generic[Rendered]):
+    """What a query asks for: ``render`` is given the classes' labels too, in their order."""
 
     load: Callable[[], Awaitable[Classes]]
-    query: Part
+    query: SentPart
     fusion: Fusion
-    render: Callable[[Sequence[str], Prediction], Answer]
+    render: Callable[[Sequence[str], Prediction], Rendered]
 
 
-async def reply(request: Request, runtime: Runtime, job: Job) -> Response:
-    """Hold a place in the queue, decode in workers, wait for the network, and render.
+@dataclass(frozen=True)
+class Done(Generic[Rendered]):
+    """A job at its end: what was rendered of it, its supports, and what the network gave."""
 
-    A client that leaves takes its work with it. Fresh encodings of stored supports are kept once
-    the reply is out.
+    rendered: Rendered
+    classes: Classes
+    prediction: Prediction
+
+    @property
+    def encoded(self) -> Classes:
+        """The classes, each support with its encoding, for the next query."""
+        encodings = iter(self.prediction.encodings)
+        return {
+            label: [dataclasses.replace(support, shot=next(encodings)) for support in supports]
+            for label, supports in self.classes.items()
+        }
+
+    @property
+    def unkept(self) -> bool:
+        """Whether ``keep`` has something to store."""
+        return any(support.unkept for support in chain.from_iterable(self.classes.values()))
+
+    def keep(self, runtime: Runtime) -> None:
+        """Store the encodings of stored pairs that had none."""
+        supports = list(chain.from_iterable(self.classes.values()))
+        keep_encodings(runtime, supports, self.prediction.encodings)
+
+
+async def run_job(
+    runtime: Runtime, place: Place[Task, Prediction], job: Job[Rendered], timings: Timings
+) -> Done[Rendered]:
+    """Decode in workers, wait for the network in ``place``, render in a worker."""
+    with timings.stage("decode"):
+        # Of several errors the client hears of the supports' first, whichever came first.
+        classes, query = await asyncio.gather(
+            job.load(),
+            runtime.in_worker(partial(_prepare_query, runtime, job.query)),
+            return_exceptions=True,
+        )
+        classes = value_of(classes)
+        task = _task(runtime, classes, value_of(query), job.fusion)
+    prediction = await runtime.queue.run(place, task)
+    timings["queue"] = place.queue_seconds
+    timings["encode"] = prediction.encode_ms / 1e3
+    timings["segment"] = prediction.segment_ms / 1e3
+    with timings.stage("render"):
+        rendered = await runtime.in_worker(partial(job.render, list(classes), prediction))
+    return Done(rendered, classes, prediction)
+
+
+async def reply(request: Request, runtime: Runtime, job: Job[Answer]) -> Response:
+    """Hold a place in the queue while the job runs; a client that leaves takes its work with it.
+
+    Encodings are kept once the reply is out.
     """
-    answer, keep = await while_connected(request.receive, _work(request, runtime, job))
+    done = await while_connected(request.receive, _admitted(runtime, job, request.state.timings))
+    computed, used = done.prediction.computed, len(done.prediction.encodings)
+    runtime.telemetry.count_supports(computed, used - computed)
+    answer = done.rendered
+    keep = BackgroundTask(done.keep, runtime) if done.unkept else None
     return Response(
         answer.body, headers=answer.headers, media_type=answer.media_type, background=keep
     )
 
 
-async def _work(
-    request: Request, runtime: Runtime, job: Job
-) -> tuple[Answer, BackgroundTask | None]:
-    timings: Timings = request.state.timings
+async def _admitted(runtime: Runtime, job: Job[Answer], timings: Timings) -> Done[Answer]:
     with runtime.queue.admit() as place:
-        with timings.stage("decode"):
-            # Of several errors the client hears of the supports' first, whichever came first.
-            classes, query = await asyncio.gather(
-                job.load(),
-                runtime.in_worker(partial(_prepare_query, runtime, job.query)),
-                return_exceptions=True,
-            )
-            classes = value_of(classes)
-            task = _task(runtime, classes, value_of(query), job.fusion)
-        prediction = await runtime.queue.run(place, task)
-    timings["queue"] = place.queue_seconds
-    timings["encode"] = prediction.encode_ms / 1e3
-    timings["segment"] = prediction.segment_ms / 1e3
-    computed = prediction.computed
-    request.app.state.telemetry.count_supports(computed, len(prediction.encodings) - computed)
-    with timings.stage("render"):
-        answer = await runtime.in_worker(partial(job.render, list(classes), prediction))
-    groups = list(chain.from_iterable(classes.values()))
-    if not any(shots.unkept for shots in groups):
-        return answer, None
-    return answer, BackgroundTask(keep_shots, runtime, groups, prediction.encodings)
+        return await run_job(runtime, place, job, timings)
 
 
-def _prepare_query(runtime: Runtime, query: Part) -> PreparedQuery:
-    photograph = decode_photograph(query, runtime.settings.max_image_pixels)
-    return runtime.engine.prepare_query(photograph)
+def _prepare_query(runtime: Runtime, query: SentPart) -> PreparedQuery:
+    return runtime.engine.prepare_query(runtime.decode_photograph(query))
 
 
 def _task(runtime: Runtime, classes: Classes, query: PreparedQuery, fusion: Fusion) -> Task:
     """One for all classes, so that the network reads the query once."""
-    by_class = [[shot for shots in groups for shot in shots.ready] for groups in classes.values()]
-    counts = [len(shots) for shots in by_class]
-    return runtime.engine.prepare(chain.from_iterable(by_class), query, fusion, counts)
+    shots = [support.shot for supports in classes.values() for support in supports]
+    counts = [len(supports) for supports in classes.values()]
+    return runtime.engine.prepare(shots, query, fusion, counts)

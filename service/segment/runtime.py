@@ -8,7 +8,10 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
+from model.episode import Photograph, Support
 from service.errors import NotReadyError
+from service.http.spool import SentPart
+from service.images.codec import Part, decode_photograph, decode_support
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library
@@ -28,6 +31,15 @@ class Runtime:
     workers: ThreadPoolExecutor
     library: Library
     telemetry: Telemetry
+
+    def decode_photograph(self, file: SentPart) -> Photograph:
+        """For ``in_worker``; raises PayloadTooLargeError and the codec's errors."""
+        part = file.read(self.settings.max_upload_bytes)
+        return decode_photograph(part, self.settings.max_image_pixels)
+
+    def decode_support(self, image: Part, mask: Part) -> Support:
+        """For ``in_worker``; raises the codec's errors."""
+        return decode_support(image, mask, self.settings.max_image_pixels)
 
     async def in_worker(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop."""

@@ -1,0 +1,70 @@
+"""What each endpoint takes: the one declaration of every form."""
+
+from dataclasses import replace
+
+from service.http.deadline import TIMEOUT
+from service.http.layout import FilePart, FormLayout, Parameter, TextPart
+from service.library.tables import TEXT_LENGTH
+from service.options import LABEL_LENGTH, KShotOptions, MulticlassOptions, Options
+
+_SHOTS, _SHOTS_OF_ALL_CLASSES = ("max_shots",), ("max_shots", "max_classes")
+_PHOTOGRAPH = "Photograph; EXIF orientation is applied, and what is transparent is white."
+SUPPORT_IMAGE = FilePart("support_image", _PHOTOGRAPH, room=_SHOTS)
+SUPPORT_MASK = FilePart(
+    "support_mask",
+    "Mask of the size of its image. The object is: in a palette, every index but 0 (255 is "
+    "void if other indices are there); with an alpha channel that varies, alpha above half; "
+    "in grey that holds only 0 and 1, the 1; in other grey, above half of the range; in "
+    "colour, where any channel is above half.",
+    room=_SHOTS,
+)
+SUPPORT_LABEL = TextPart(
+    "support_label",
+    "Class of the support at the same place; equal labels are one.",
+    example="cat",
+    max_length=LABEL_LENGTH,
+    many=True,
+    room=_SHOTS_OF_ALL_CLASSES,
+)
+QUERY_IMAGE = FilePart("query_image", _PHOTOGRAPH)
+NAME = TextPart(
+    "name", "No other set may have it.", example="mug", max_length=TEXT_LENGTH, required=True
+)
+LABEL = TextPart("label", "Name of the object's class.", example="cup", max_length=TEXT_LENGTH)
+SUPPORT_SET = Parameter(
+    "support_set",
+    "Id of a stored support set, in place of support_image and support_mask.",
+    example="0bf203dd52524adf98b0f9502b877fc2",
+    in_place_of=(SUPPORT_IMAGE.name, SUPPORT_MASK.name),
+)
+SUPPORT_SETS = replace(
+    SUPPORT_SET,
+    description="Ids of stored support sets, each a class by its label, else its name; "
+    "in place of supports, or beside them.",
+    many=True,
+    beside=True,
+)
+_PAIRS = (replace(SUPPORT_IMAGE, many=True), replace(SUPPORT_MASK, many=True))
+
+ONE_SHOT = FormLayout(
+    (SUPPORT_IMAGE, SUPPORT_MASK, QUERY_IMAGE), Options, (SUPPORT_SET,), (TIMEOUT,)
+)
+K_SHOT = FormLayout((*_PAIRS, QUERY_IMAGE), KShotOptions, (SUPPORT_SET,), (TIMEOUT,))
+MULTICLASS = FormLayout(
+    (
+        *(replace(part, room=_SHOTS_OF_ALL_CLASSES) for part in _PAIRS),
+        QUERY_IMAGE,
+        SUPPORT_LABEL,
+    ),
+    MulticlassOptions,
+    (SUPPORT_SETS,),
+    (TIMEOUT,),
+)
+BATCH = FormLayout(
+    (*_PAIRS, replace(QUERY_IMAGE, many=True, room=("max_queries",))),
+    KShotOptions,
+    (SUPPORT_SET,),
+    (TIMEOUT,),
+)
+NEW_SET = FormLayout((NAME, LABEL, *_PAIRS))
+PAIRS = FormLayout(_PAIRS)

@@ -1,0 +1,129 @@
+"""The supports of a request, ready for the network: sent in its form, or stored before."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from model.executors.protocol import EncodedShots
+from service.errors import ServiceError
+from service.http.spool import SentPart
+from service.images.codec import Part
+from service.inference.cache import content_key
+from service.inference.engine import Engine, FreshSupport, Shot
+from service.library.sets import EncodingKey, StoredShot
+from service.schemas import SupportSet
+from service.segment.pairs import Shown
+from service.segment.runtime import Runtime, settle
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReadySupport:
+    """One support as the engine takes it; ``pair_id`` where it is a stored pair."""
+
+    shot: Shot
+    pair_id: str | None = None
+
+    @property
+    def unkept(self) -> bool:
+        """Whether it is a stored pair without an encoding by this network."""
+        return self.pair_id is not None and isinstance(self.shot, FreshSupport)
+
+
+Classes = Mapping[str, Sequence[ReadySupport]]
+"""The supports of each class by its label."""
+
+
+async def load_supports(runtime: Runtime, shown: Shown) -> Classes:
+    """Decode what was sent, then load stored sets one by one.
+
+    Raises the codec's errors, those of the first bad pair, SupportSetNotFoundError,
+    StorageBusyError, and what ``shown.check`` does.
+    """
+    decoded = await settle(_decode(runtime, pairs) for pairs in shown.sent.values())
+    classes = dict(zip(shown.sent, decoded, strict=True))
+    for set_id in shown.set_ids:
+        described, supports = await _load_set(runtime, set_id)
+        classes.setdefault(shown.class_of(described), []).extend(supports)
+        shown.check({label: len(each) for label, each in classes.items()})
+    return classes
+
+
+def keep_encodings(
+    runtime: Runtime, supports: Sequence[ReadySupport], encodings: Sequence[EncodedShots]
+) -> None:
+    """Store the encodings of those supports that are ``unkept``.
+
+    A mask never fails for it: what cannot be stored is logged, and made again next time.
+    """
+    fresh = {
+        support.pair_id: pack(encoding)
+        for support, encoding in zip(supports, encodings, strict=True)
+        if support.pair_id is not None and support.unkept
+    }
+    try:
+        runtime.library.keep_encodings(encoding_key(runtime.engine), fresh)
+    except ServiceError as error:
+        _log.warning("encodings of %d stored pairs are not kept: %s", len(fresh), error)
+
+
+def encoding_key(engine: Engine) -> EncodingKey:
+    """Encodings of one key are the same numbers, devices' rounding aside."""
+    side = engine.segmenter.transform.side
+    return EncodingKey(engine.checkpoint.sha256, engine.executor.precision, side)
+
+
+def pack(shots: EncodedShots) -> bytes:
+    """An encoding as safetensors, its arrays named by their place."""
+    return save({str(place): np.ascontiguousarray(array) for place, array in enumerate(shots)})
+
+
+def unpack(content: bytes) -> EncodedShots:
+    """What ``pack`` was given."""
+    arrays = load(content)
+    return tuple(arrays[str(place)] for place in range(len(arrays)))
+
+
+async def _decode(
+    runtime: Runtime, pairs: Iterable[tuple[SentPart, SentPart]]
+) -> list[ReadySupport]:
+    return await _in_workers(runtime, [partial(_sent, runtime, *pair) for pair in pairs])
+
+
+async def _load_set(runtime: Runtime, set_id: str) -> tuple[SupportSet, list[ReadySupport]]:
+    find = partial(runtime.library.shots, set_id, encoding_key(runtime.engine))
+    described, pairs = await runtime.in_worker(find)
+    supports = await _in_workers(runtime, [partial(_stored, runtime, pair) for pair in pairs])
+    return described, supports
+
+
+async def _in_workers(
+    runtime: Runtime, works: Iterable[Callable[[], ReadySupport]]
+) -> list[ReadySupport]:
+    """Side by side; the error is that of the first bad one in order."""
+    return await settle(runtime.in_worker(work) for work in works)
+
+
+def _sent(runtime: Runtime, sent_image: SentPart, sent_mask: SentPart) -> ReadySupport:
+    """What the network keeps of the same bytes, or else the support at the network's size."""
+    max_bytes = runtime.settings.max_upload_bytes
+    image, mask = sent_image.read(max_bytes), sent_mask.read(max_bytes)
+    key = content_key(image, mask)
+    kept = runtime.engine.prototypes.get(key)
+    if kept is not None:
+        return ReadySupport(kept)
+    return ReadySupport(runtime.engine.fresh(runtime.decode_support(image, mask), key))
+
+
+def _stored(runtime: Runtime, pair: StoredShot) -> ReadySupport:
+    """The encoding that is stored, or else the pair at the network's size."""
+    if pair.encoding is not None:
+        return ReadySupport(unpack(pair.encoding), pair.pair_id)
+    image = Part(f"image of pair {pair.pair_id}", pair.image or b"")
+    mask = Part(f"mask of pair {pair.pair_id}", pair.mask or b"")
+    return ReadySupport(runtime.engine.fresh(runtime.decode_support(image, mask)), pair.pair_id)
