@@ -24,6 +24,7 @@ from safetensors.numpy import save
 
 from model.errors import CheckpointError
 from model.network.architecture import SGOneConfig
+from model.text import read_text
 from model.transforms import TransformConfig
 
 if TYPE_CHECKING:
@@ -85,15 +86,22 @@ def save_checkpoint(
 ) -> str:
     """Write the file in one step (a kill leaves the old one) and return its sha256.
 
-    Floating-point tensors are stored in ``precision``; loading gives float32.
+    Floating-point tensors are stored in ``precision``; loading gives float32. CheckpointError where
+    one is not finite there.
     """
     weights = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
-    weights = {
-        name: np.ascontiguousarray(
-            array, precision if np.issubdtype(array.dtype, np.floating) else None
-        ).reshape(array.shape)
-        for name, array in weights.items()
-    }
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        weights = {
+            name: np.ascontiguousarray(
+                array, precision if np.issubdtype(array.dtype, np.floating) else None
+            ).reshape(array.shape)
+            for name, array in weights.items()
+        }
+    if name := _not_finite(weights):
+        raise CheckpointError(
+            f"{path} is not written: {name} is not finite in {precision}; "
+            "train with a lower learning_rate"
+        )
     metadata = {
         "format": FORMAT,
         "architecture": json.dumps(dataclasses.asdict(network.config)),
@@ -109,7 +117,7 @@ def save_checkpoint(
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read and verify a checkpoint; CheckpointError says in one sentence what is wrong with it.
 
-    The tensors must match the digest in the metadata, and the file the sha256 of
+    The tensors must be finite and match the digest in the metadata, and the file the sha256 of
     ``manifest.toml`` in its folder where that lists it. Pickle is never read.
     """
     if not path.is_file():
@@ -123,6 +131,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     if metadata.get("content") != _digest(weights):
         raise CheckpointError(f"{path} was changed after it was written; fetch it again")
+    if name := _not_finite(weights):
+        raise CheckpointError(
+            f"{path} holds values that are not finite, the first in {name}: its training diverged; "
+            "take an earlier checkpoint, or train again with a lower learning_rate"
+        )
     sha256 = _file_sha256(path)
     _check_manifest(path, sha256)
     try:
@@ -168,6 +181,14 @@ def _does_not_fit(path: Path, error: Exception) -> CheckpointError:
     )
 
 
+def _not_finite(weights: Mapping[str, NDArray[np.generic]]) -> str | None:
+    """The name of the first with NaN or an infinite value."""
+    for name, array in weights.items():
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            return name
+    return None
+
+
 def _digest(weights: Mapping[str, NDArray[np.generic]]) -> str:
     """sha256 over names, types, shapes and bytes, in the order of names; types as torch's."""
     digest = hashlib.sha256()
@@ -188,8 +209,8 @@ def _check_manifest(path: Path, sha256: str) -> None:
     if not manifest.is_file():
         return
     try:
-        entries = tomllib.loads(manifest.read_text(encoding="utf-8")).get("checkpoint", [])
-    except tomllib.TOMLDecodeError as error:
+        entries = tomllib.loads(read_text(manifest)).get("checkpoint", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{manifest} is not valid TOML ({error})") from error
     for entry in entries:
         if entry.get("file") == path.name and entry.get("sha256") != sha256:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from model.errors import ConfigError
+from model.text import read_text
 
 Configuration = TypeVar("Configuration")
 
@@ -14,7 +15,7 @@ Configuration = TypeVar("Configuration")
 def read_toml(path: Path, kind: type[Configuration]) -> Configuration:
     """Parse and check a TOML file; ConfigError names every unknown key and impossible value."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise ConfigError(
             f"{path} does not exist; name a recipe such as those in model/configs/"

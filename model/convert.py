@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import Card, save_checkpoint
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.network.sgone import SGOne, SGOneConfig
+from model.network.weights import check_finite
 from model.transforms import TransformConfig
 
 _LAYERS = {
@@ -36,6 +37,8 @@ NAMES = {
 
 def main(source: Path, output: Path) -> None:
     """``sgone convert``: a ``step_N.pth.tar`` of the authors' code -> a checkpoint, in float32."""
+    if output.exists():
+        raise ConfigError(f"{output} is there already; remove it, or name another file")
     network = convert(read_pickle(source))
     card = Card(
         name=f"SG-One reference weights ({source.name})",
@@ -87,6 +90,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds no state dict; expected a file of the authors' code")
+    check_finite({k: value for k, value in state.items() if isinstance(value, Tensor)}, path)
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 

@@ -8,6 +8,7 @@ ModelError
 ├── CheckpointError       a checkpoint that is missing, truncated, foreign or tampered with
 ├── DatasetError          a file or folder of a data set
 ├── ConfigError           a training configuration
+├── DivergenceError       a training whose numbers are no longer finite
 └── DeviceError           a device or precision that this machine has not
 """
 
@@ -50,6 +51,10 @@ class DatasetError(ModelError):
 
 class ConfigError(ModelError):
     """A training configuration with an unknown key or an impossible value."""
+
+
+class DivergenceError(ModelError):
+    """A training whose loss, gradient or weights are no longer finite."""
 
 
 class DeviceError(ModelError):

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from model.checkpoint import write_atomically
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
+from model.network.weights import check_finite
+
+STATE = "state.safetensors"
 
 
 @dataclass
@@ -28,6 +31,21 @@ class Progress:
     def evaluations_since_best(self) -> int:
         """How many validations in a row brought nothing better."""
         return sum(step > self.best_step for step, _ in self.validation)
+
+
+def check_run_folder(folder: Path, result: str, resume: bool) -> None:
+    """Raise ConfigError where a run would write over the state or the ``result`` of another."""
+    kept = [name for name in (STATE, result) if (folder / name).exists()]
+    if kept and not resume:
+        raise ConfigError(
+            f"{folder} holds a run ({', '.join(kept)}); go on with --resume, name another "
+            "--run-dir, or remove it"
+        )
+    if kept == [result]:
+        raise ConfigError(
+            f"{folder} holds {result} but no {STATE} to resume from; name another --run-dir, or "
+            "remove it"
+        )
 
 
 def save_progress(
@@ -53,14 +71,35 @@ def save_progress(
 def load_progress(
     path: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, recipe: str
 ) -> Progress:
-    """Restore what save_progress wrote; CheckpointError where it belongs to another recipe."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if metadata["recipe"] != recipe:
+    """Restore what save_progress wrote.
+
+    CheckpointError where it is broken, not finite, or belongs to another recipe.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata["recipe"] != recipe:
+            raise CheckpointError(
+                f"{path} belongs to another recipe; choose another --run-dir, "
+                "or leave --resume away"
+            )
+        check_finite(tensors, path)
+        return _restore(metadata["progress"], tensors, modules, optimiser)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"{path} belongs to another recipe; choose another --run-dir, or leave --resume away"
-        )
+            f"{path} cannot be resumed from ({reason}): it is broken, or of another version; "
+            "begin again in another --run-dir"
+        ) from error
+
+
+def _restore(
+    progress: str,
+    tensors: dict[str, Tensor],
+    modules: Mapping[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+) -> Progress:
     for prefix, module in modules.items():
         module.load_state_dict(_strip(tensors, f"{prefix}."))
     states: dict[int, dict[str, Tensor]] = {}
@@ -68,7 +107,7 @@ def load_progress(
         index, key = name.split(".", 1)
         states.setdefault(int(index), {})[key] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-    fields: dict[str, Any] = json.loads(metadata["progress"])
+    fields: dict[str, Any] = json.loads(progress)
     fields["validation"] = [tuple(pair) for pair in fields["validation"]]
     return Progress(**fields)
 

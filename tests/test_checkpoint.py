@@ -113,3 +113,37 @@ def test_a_failed_write_leaves_the_old_file(path, tiny_network, monkeypatch):
         save_checkpoint(path, tiny_network, TRANSFORM, CARD)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_checkpoint_that_is_not_finite_is_refused(path, tiny_network, monkeypatch, value):
+    with torch.no_grad():
+        tiny_network.head.classify.bias[0] = value
+    with pytest.raises(CheckpointError, match=r"not written: head\.classify\.bias is not finite"):
+        save_checkpoint(path, tiny_network, TRANSFORM, CARD)
+    load_checkpoint(path)  # the old one is there still
+    with monkeypatch.context() as patch:
+        patch.setattr("model.checkpoint._not_finite", lambda _: None)
+        save_checkpoint(path, tiny_network, TRANSFORM, CARD)
+    with pytest.raises(CheckpointError, match=r"not finite, the first in head\.classify\.bias"):
+        load_checkpoint(path)
+    with pytest.raises(CheckpointError, match=r"not finite, the first in head\.classify\.bias"):
+        load_imagenet_weights(tiny_network.backbone, tiny_network.config.backbone, path)
+
+
+def test_a_weight_beyond_half_precision_is_kept_in_float32_only(tmp_path, tiny_network):
+    with torch.no_grad():
+        tiny_network.head.classify.bias[0] = 1e6
+    with pytest.raises(CheckpointError, match="is not finite in float16"):
+        save_checkpoint(tmp_path / "half.safetensors", tiny_network, TRANSFORM, CARD)
+    assert not list(tmp_path.iterdir())
+    save_checkpoint(tmp_path / "full.safetensors", tiny_network, TRANSFORM, CARD, "float32")
+    assert load_checkpoint(tmp_path / "full.safetensors").network.head.classify.bias[0] == 1e6
+
+
+def test_a_manifest_may_begin_with_a_byte_order_mark(path):
+    path.with_name("manifest.toml").write_text(
+        f'[[checkpoint]]\nfile = "{path.name}"\nsha256 = "0"\n', encoding="utf-8-sig"
+    )
+    with pytest.raises(CheckpointError, match="lists 0; fetch"):
+        load_checkpoint(path)

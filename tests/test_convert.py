@@ -7,7 +7,7 @@ import torch
 
 from model.checkpoint import load_checkpoint
 from model.convert import NAMES, convert, main, read_pickle
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.network.sgone import SGOne, SGOneConfig
 
 SHAPES = {
@@ -70,6 +70,23 @@ def test_a_training_snapshot_becomes_a_checkpoint(reference, tmp_path):
     assert loaded.network.config.exit_padding == 1
     assert loaded.transform.channel_order == "bgr"
     assert torch.equal(loaded.network.head.guidance.bias, reference["netB.cls.0.bias"])
+
+
+def test_weights_that_are_not_finite_are_refused(reference, tmp_path):
+    state = {**reference, "exit_layer.bias": torch.tensor([0.0, float("nan")])}
+    torch.save(state, tmp_path / "step_5.pth.tar")
+    with pytest.raises(CheckpointError, match=r"not finite, the first in exit_layer\.bias"):
+        main(tmp_path / "step_5.pth.tar", tmp_path / "converted.safetensors")
+    assert not (tmp_path / "converted.safetensors").exists()
+
+
+def test_a_file_that_is_there_is_not_written_over(reference, tmp_path):
+    path = tmp_path / "step_5.pth.tar"
+    torch.save(reference, path)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="is there already"):
+        main(path, path)
+    assert path.read_bytes() == before
 
 
 def test_missing_and_unexpected_tensors_are_named(reference):

@@ -10,20 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from killed import kill_at_step
 from model.checkpoint import load_checkpoint
 from model.data.sampling import View, ViewLoader
-from model.errors import CheckpointError, ConfigError
+from model.errors import CheckpointError, ConfigError, DatasetError, DivergenceError
 from model.network.backbone import normalise
 from model.network.siamese import SiameseBackbone
 from model.training import train
-from model.training.recipe import override, read_recipe, split
+from model.training.recipe import Data, override, read_recipe, split
 from model.training.start import build_network
 from networks import build_tiny_network
+from service import cli
 from trees import write_folder
 
 COLOURS = {"blue": (30, 60, 220), "green": (40, 200, 60), "red": (220, 40, 30), "white": (240,) * 3}
@@ -318,3 +320,149 @@ def test_every_recipe_of_the_repository_is_valid():
     assert recipes
     for path in recipes:
         assert read_recipe(path).name in path.read_text(encoding="utf-8")
+
+
+# Stopped, broken and diverged
+
+
+def progress_of(out):
+    return json.loads(_metadata(out / "state.safetensors")["progress"])
+
+
+def test_a_run_that_diverges_says_so_with_the_step_and_the_fix(workshop, tmp_path):
+    recipe = write_recipe(tmp_path)
+    text = recipe.read_text(encoding="utf-8") + "[optimiser]\nlearning_rate = 1e30\n"
+    recipe.write_text(text, encoding="utf-8")
+    with pytest.raises(DivergenceError, match=r"step 2: its \w+ is (nan|inf); lower learning_rate"):
+        run(workshop, recipe, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("explosion", "message"),
+    [(2, "step 4: its loss is nan"), (3, "step 4: head.* has grown beyond torch.float16")],
+)
+def test_what_the_last_good_evaluation_wrote_is_kept(
+    workshop, tmp_path, monkeypatch, explosion, message
+):
+    rate = train.learning_rate
+    monkeypatch.setattr(
+        train,
+        "learning_rate",
+        lambda settings, step, steps: 1e30 if step == explosion else rate(settings, step, steps),
+    )
+    with pytest.raises(DivergenceError, match=message):
+        run(workshop, write_recipe(tmp_path), tmp_path / "run")
+    assert progress_of(tmp_path / "run")["step"] == 2
+    state = load_file(tmp_path / "run" / "state.safetensors")
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert load_checkpoint(tmp_path / "run" / "best.safetensors").card.data.count("2 steps")
+
+
+def test_a_gradient_that_is_not_finite_ends_a_run(workshop, tmp_path, monkeypatch):
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(
+        torch.nn.utils, "clip_grad_norm_", lambda *given: clip(*given) * float("inf")
+    )
+    with pytest.raises(DivergenceError, match="step 1: its gradient is inf"):
+        run(workshop, write_recipe(tmp_path), tmp_path / "run")
+
+
+def test_a_run_is_not_written_over(workshop, finished):
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    with pytest.raises(ConfigError, match=r"holds a run \(state.*best.*\); go on with --resume"):
+        run(workshop, finished / "recipe.toml", finished)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_a_checkpoint_without_its_state_is_not_resumed_over(workshop, finished, tmp_path):
+    (tmp_path / "best.safetensors").write_bytes((finished / "best.safetensors").read_bytes())
+    with pytest.raises(ConfigError, match=r"no state\.safetensors to resume from"):
+        run(workshop, write_recipe(tmp_path), tmp_path, resume=True)
+
+
+def with_nan(content):
+    tensors = {name: tensor.clone() for name, tensor in load(content).items()}
+    next(t for t in tensors.values() if t.is_floating_point()).view(-1)[0] = float("nan")
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: b"", "cannot be resumed from"),
+        (lambda content: content[: len(content) // 2], "cannot be resumed from"),
+        (lambda content: save(load(content)), "cannot be resumed from"),
+        (lambda content: save(load(content), {"recipe": "other"}), "another recipe"),
+    ],
+    ids=["empty", "cut", "without metadata", "of another recipe"],
+)
+def test_a_broken_state_is_named(workshop, finished, tmp_path, change, message):
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(change((finished / "state.safetensors").read_bytes()))
+    with pytest.raises(CheckpointError, match=rf"state\.safetensors .*{message}"):
+        run(workshop, finished / "recipe.toml", tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors, facts: (with_nan(save(tensors)), facts), "not finite, the first in"),
+        (lambda tensors, facts: (tensors, {**facts, "progress": "{"}), "cannot be resumed from"),
+        (lambda tensors, facts: (tensors, {**facts, "progress": "[]"}), "cannot be resumed from"),
+        (lambda tensors, facts: ({"network.x": torch.ones(1)}, facts), "cannot be resumed from"),
+    ],
+    ids=["not finite", "no JSON", "other progress", "other weights"],
+)
+def test_a_state_with_other_content_is_named(workshop, finished, tmp_path, change, message):
+    path = finished / "state.safetensors"
+    tensors, facts = change(load_file(path), _metadata(path))
+    (tmp_path / "state.safetensors").write_bytes(save(tensors, facts))
+    with pytest.raises(CheckpointError, match=message):
+        run(workshop, finished / "recipe.toml", tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda c: save(with_nan(c)), "not finite"), (lambda c: c[:9], "not a readable safetensors")],
+)
+def test_backbone_weights_that_cannot_be_trusted_are_refused(workshop, tmp_path, change, message):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(change((workshop / "backbone.safetensors").read_bytes()))
+    with pytest.raises(CheckpointError, match=rf"weights\.safetensors .*{message}"):
+        train.main(write_recipe(tmp_path), workshop / "data", path, tmp_path / "run", device="cpu")
+
+
+def test_a_data_set_without_a_class_to_train_on_is_named(workshop, tmp_path):
+    path = write_recipe(tmp_path)
+    text = path.read_text(encoding="utf-8").replace('["white"]', json.dumps(list(COLOURS)))
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"no class is left: .* at least 2"):
+        run(workshop, path, tmp_path / "run")
+
+
+def test_composites_without_a_class_of_the_data_set_are_named(workshop, tmp_path):
+    composites = write_folder(tmp_path / "composites")
+    data = Data(workshop / "data", held_out=tuple(COLOURS), composites=composites)
+    with pytest.raises(DatasetError, match=r"data has no class to train on"):
+        split(data, shots=1)
+
+
+def test_a_diverged_run_and_one_that_is_there_are_one_sentence_on_the_command_line(
+    workshop, finished, tmp_path
+):
+    flags = ("--data", workshop / "data", "--run-dir", finished, "--device", "cpu")
+    given = [str(each) for each in ("train", finished / "recipe.toml", *flags)]
+    result = CliRunner().invoke(cli.main, given)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {finished} holds a run")
+
+
+def test_ctrl_c_while_a_run_is_prepared_is_one_word_and_130(workshop, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "split", stopped)
+    given = ["train", str(write_recipe(tmp_path)), "--run-dir", str(tmp_path / "run")]
+    result = CliRunner().invoke(cli.main, given)
+    assert (result.exit_code, result.stderr) == (130, "Stopped.\n")

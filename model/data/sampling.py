@@ -50,6 +50,11 @@ class EpisodeSampler:
         views: int = 1,
         shares: Mapping[int, float] | None = None,
     ) -> None:
+        if not class_ids:
+            raise DatasetError(
+                f"no class is left: {shots}-shot episodes need one with at least {shots + 1} "
+                "images that show no class which is to be left out"
+            )
         self.members = {class_id: dataset.members(class_id) for class_id in class_ids}
         for class_id, members in self.members.items():
             if len(members) < shots + 1:

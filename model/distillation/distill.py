@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from model.checkpoint import write_atomically
@@ -27,9 +27,14 @@ from model.distillation.views import (
     random_views,
     read_photographs,
 )
+from model.divergence import check_step, check_weights
+from model.errors import CheckpointError
 from model.executors.torch import choose_device, choose_precision
-from model.progress import Progress, load_progress, save_progress
+from model.progress import STATE, Progress, check_run_folder, load_progress, save_progress
 
+RESULT = "vgg16.safetensors"
+CALMER = "lower learning_rate, or raise warm_up,"
+"""What helps a run that diverges, as a part of a sentence."""
 CALIBRATION_BATCHES = 8
 """Batches from which the teacher's channels are standardised."""
 JUDGED_TOGETHER = 50
@@ -53,6 +58,7 @@ def main(
         schedule = dataclasses.replace(curriculum.schedule, steps=steps)
         curriculum = dataclasses.replace(curriculum, schedule=schedule)
     folder = run_dir or Path("runs") / curriculum.name
+    check_run_folder(folder, RESULT, resume)
     distillation = Distillation(curriculum, folder, choose_device(device))
     distillation.distill(resume)
     print(report(distillation.history))
@@ -89,7 +95,7 @@ class Distillation:
     def distill(self, resume: bool) -> None:
         """Step until the schedule ends; every judgement leaves files to resume from."""
         schedule = self.curriculum.schedule
-        if resume and self._state_file.is_file():
+        if resume and self._state_file.exists():
             self._load()
         else:
             began = time.monotonic()
@@ -140,8 +146,10 @@ class Distillation:
         loss = self._loss(self._views(progress.step, schedule.side(progress.step)))
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
+        weights = (weight for group in self.optimiser.param_groups for weight in group["params"])
+        norm = nn.utils.clip_grad_norm_(weights, math.inf)
+        progress.losses.append(check_step(progress.step + 1, loss, norm, CALMER))
         self.optimiser.step()
-        progress.losses.append(float(loss.detach()))
         progress.step += 1
         return progress.losses[-1]
 
@@ -165,7 +173,9 @@ class Distillation:
     def _judge(self, minutes: float) -> None:
         """Write the weights of this step and the verdict on them."""
         self.student.eval()
-        write_atomically(self.folder / "vgg16.safetensors", save(self.student.folded()))
+        for module in self.modules.values():
+            check_weights(self.progress.step, module, torch.float32, CALMER)
+        write_atomically(self.folder / RESULT, save(self.student.folded()))
         verdict = self.judge.verdict(self.student, self.imitation, self.progress.step, minutes)
         self.history.append(verdict)
         tqdm.write(str(verdict))
@@ -174,7 +184,7 @@ class Distillation:
 
     @property
     def _state_file(self) -> Path:
-        return self.folder / "state.safetensors"
+        return self.folder / STATE
 
     def _save(self) -> None:
         identity = self.curriculum.identity()
@@ -184,9 +194,16 @@ class Distillation:
         """The state, and the judgements up to it: a kill may have left one more."""
         identity = self.curriculum.identity()
         self.progress = load_progress(self._state_file, self.modules, self.optimiser, identity)
-        records = json.loads((self.folder / "history.json").read_text(encoding="utf-8"))
-        verdicts = [Verdict(**record) for record in records]
-        self.history = [verdict for verdict in verdicts if verdict.step <= self.progress.step]
+        path = self.folder / "history.json"
+        try:
+            verdicts = [Verdict(**record) for record in json.loads(path.read_bytes())]
+            self.history = [verdict for verdict in verdicts if verdict.step <= self.progress.step]
+            if not self.history:
+                raise ValueError("no judgement up to its step")
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} cannot be resumed from ({error}); begin again in another --run-dir"
+            ) from error
 
     def _autocast(self) -> torch.autocast:
         enabled = self.precision == torch.bfloat16

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.distillation.teacher import BLOCKS, Lesson
 from model.errors import CheckpointError
 from model.network.backbone import Backbone, Features, vgg16
+from model.network.weights import read_weights
 
 GIVEN = (0, 2, 5, 7)
 """conv1_1 to conv2_2 in torchvision's ``vgg16().features``: genuine weights, never trained."""
@@ -39,12 +38,12 @@ class Student(Backbone):
 
     def _load_given(self, given: Path) -> None:
         try:
-            source = load_file(given)
+            source = read_weights(given)
             for index in GIVEN:
                 layer = self.layers[index].requires_grad_(False)
                 state = {name: source[f"features.{index}.{name}"] for name in ("weight", "bias")}
                 layer.load_state_dict(state)
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError) as error:
             raise CheckpointError(
                 f"{given} does not hold torchvision's VGG-16 weights of conv1_1 to conv2_2 "
                 f"({error})"

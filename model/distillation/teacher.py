@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import CheckpointError
+from model.network.weights import read_weights
 
 BLOCKS = {6: 32, 13: 96, 17: 320, 18: 1280}
 """Blocks of torchvision's ``mobilenet_v2().features`` that are imitated, and their channels."""
@@ -40,8 +39,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.network = torchvision.models.mobilenet_v2()
         try:
-            self.network.load_state_dict(load_file(weights))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            self.network.load_state_dict(read_weights(weights))
+        except RuntimeError as error:
             raise CheckpointError(
                 f"{weights} does not hold torchvision's mobilenet_v2 with classifier ({error})"
             ) from error

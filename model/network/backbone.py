@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.errors import CheckpointError
 from model.network.architecture import BackboneName
+from model.network.weights import read_weights
 from model.transforms import TransformConfig
 
 Features = tuple[Tensor, ...]
@@ -126,14 +126,16 @@ def load_imagenet_weights(backbone: Backbone, name: BackboneName, file: Path | N
     """Load a safetensors file in torchvision's layout, or torchvision's own download where None.
 
     An SG-One checkpoint of the same backbone is taken too. Raises CheckpointError where a
-    tensor is missing or of another shape.
+    tensor is missing, of another shape or not finite.
     """
     if file is None:
         weights = torchvision.models.get_model_weights(name.removesuffix("_pyramid")).DEFAULT
         source = weights.get_state_dict(check_hash=True, weights_only=True)
     else:
         ours = "backbone.layers."
-        source = {key.replace(ours, "features."): value for key, value in load_file(file).items()}
+        source = {
+            key.replace(ours, "features."): value for key, value in read_weights(file).items()
+        }
     # A slice of torchvision's sequence: layers.0.weight is features.0.weight there. What ImageNet
     # has no weights for, the input channels of masks, stays as it is.
     state = backbone.state_dict()

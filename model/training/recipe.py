@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from model.configuration import read_toml
 from model.data.layouts import Layout, open_dataset
 from model.data.listing import SegmentationDataset, join
-from model.errors import ConfigError
+from model.errors import ConfigError, DatasetError
 from model.network.sgone import SGOneConfig
 from model.transforms import TransformConfig
 
@@ -190,6 +190,12 @@ def split(data: Data, shots: int) -> Split:
     if data.composites is not None:
         training = join(training, open_dataset(data.composites))
         composed = _drawable(training, shots)[len(own) :]
+        for root, class_ids in ((data.root, own), (data.composites, composed)):
+            if not class_ids:
+                raise DatasetError(
+                    f"{root} has no class to train on; "
+                    f"{shots}-shot episodes need {shots + 1} images"
+                )
         shares = _evenly(own, 1 - data.composite_share) | _evenly(composed, data.composite_share)
     return Split(training, shares, dataset.without(test), held_out)
 

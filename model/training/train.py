@@ -1,6 +1,7 @@
 """Training: episodes in, checkpoints out; stopped and chosen on held-out classes."""
 
 import datetime
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -15,10 +16,11 @@ from tqdm import tqdm
 from model.checkpoint import Card, save_checkpoint
 from model.data.augmentation import TrainingTransform
 from model.data.sampling import EpisodeBatch, EpisodeSampler, EpisodicDataset, ViewLoader, collate
+from model.divergence import check_step, check_weights
 from model.executors.torch import choose_device
 from model.metrics import Scores
 from model.network.sgone import SGOne
-from model.progress import Progress, load_progress, save_progress
+from model.progress import STATE, Progress, check_run_folder, load_progress, save_progress
 from model.training.curves import draw_curves
 from model.training.distributed import Rank, joined
 from model.training.features import FeatureBatch, FeatureStore
@@ -27,8 +29,11 @@ from model.training.recipe import Recipe, override, read_recipe, split
 from model.training.start import build_network, centre_guidance
 from model.training.validation import Validation
 
+BEST = "best.safetensors"
 CENTRING_EPISODES = 64
 """Training episodes whose supports tell the mean feature."""
+CALMER = "lower learning_rate, or set gradient_norm lower,"
+"""What helps a run that diverges, as a part of a sentence."""
 
 
 def main(
@@ -52,8 +57,10 @@ def main(
         {"root": data, "composites": composites, "fold": fold, "held_out": tuple(held_out) or None},
         {"backbone_weights": backbone_weights},
     )
+    folder = run_dir or Path("runs") / recipe.name
+    check_run_folder(folder, BEST, resume)
     with joined(choose_device(device), recipe.precision) as rank:
-        TrainingRun(recipe, run_dir or Path("runs") / recipe.name, rank, features).train(resume)
+        TrainingRun(recipe, folder, rank, features).train(resume)
 
 
 class TrainingRun:
@@ -82,9 +89,9 @@ class TrainingRun:
 
     def train(self, resume: bool) -> None:
         """Step until the schedule or the patience ends; every evaluation leaves files to resume."""
-        state, identity = self.folder / "state.safetensors", self.recipe.identity()
+        state, identity = self.folder / STATE, self.recipe.identity()
         modules = {"network": self.network, "average": self.average}
-        if resume and state.is_file():
+        if resume and state.exists():
             self.progress = load_progress(state, modules, self.optimiser, identity)
         schedule, progress, rank = self.recipe.schedule, self.progress, self.rank
         training = self._store(self.loader) if self.recipe.freeze_backbone else None
@@ -154,11 +161,12 @@ class TrainingRun:
             value = loss(batch)
         self.optimiser.zero_grad()
         value.backward()
-        if limit := self.recipe.optimiser.gradient_norm:
-            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        limit = self.recipe.optimiser.gradient_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        loss_value = check_step(self.progress.step + 1, value, norm, CALMER)
         self.optimiser.step()
         self.average.update_parameters(self.network)
-        return float(value.detach())
+        return loss_value
 
     def _evaluate(self, store: FeatureStore) -> None:
         """Score the held-out classes, on every process alike, and keep the best checkpoint.
@@ -166,6 +174,8 @@ class TrainingRun:
         Without held-out classes the latest checkpoint is kept.
         """
         progress = self.progress
+        for network in (self.network, self.kept):
+            check_weights(progress.step, network, torch.float16, CALMER)
         with self.rank.autocast():
             scores = self.validation.score(self.kept, store, f"held out, step {progress.step}")
         if scores is not None:
@@ -201,4 +211,4 @@ class TrainingRun:
             licence="Apache-2.0",
             parent=recipe.backbone_origin,
         )
-        save_checkpoint(self.folder / "best.safetensors", self.kept, recipe.transform, card)
+        save_checkpoint(self.folder / BEST, self.kept, recipe.transform, card)
