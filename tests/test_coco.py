@@ -20,6 +20,7 @@ from trees import (
     rectangle,
     run_lengths,
     write_coco,
+    write_folder,
     write_photograph,
 )
 
@@ -147,7 +148,7 @@ def broken(change):
         (broken(lambda t: t["images"][1].pop("height")), r"images\.1\.height: Field required"),
         (
             broken(lambda t: t["annotations"][0].pop("segmentation")),
-            r"annotations\.0\.segmentation",
+            r"has 1 annotations without a mask, the first is id 0 of 0\.jpg",
         ),
         (broken(lambda t: t["annotations"][0].update(category_id=99)), "category 99, one of which"),
         (broken(lambda t: t["annotations"][0].update(image_id=99)), "image 99 with category 1"),
@@ -191,3 +192,233 @@ def test_training_leaves_out_every_image_in_which_a_test_class_is_seen(tmp_path)
     assert parts.training.samples == ()
     parts = split(Data(tmp_path, fold=3), shots=0)
     assert [sample.image.stem for sample in parts.training.samples] == ["1"]
+
+
+# As tools export it
+
+
+def export(root, file, photographs, names="{}.jpg", **changes):
+    """Three photographs of one object each, under an annotation file anywhere below ``root``."""
+    table = coco_table(
+        [(i, 1, rectangle(10, 10, 20, 30), 0) for i in range(3)], category_ids=[1]
+    ) | {"images": []}
+    for index in range(3):
+        write_photograph(root / photographs / f"{index}.jpg", index)
+        table["images"].append(
+            {
+                "id": 10 + index,
+                "file_name": names.format(index),
+                "height": HEIGHT,
+                "width": WIDTH,
+            }
+        )
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(table | changes), encoding="utf-8")
+    return path
+
+
+TOOLS = {
+    "Roboflow": ("train/_annotations.coco.json", "train", "{}.jpg"),
+    "Label Studio": ("result.json", "images", "images/{}.jpg"),
+    "Label Studio on Windows": ("result.json", "images", "images\\{}.jpg"),
+    "Label Studio's local files": ("result.json", "images", "/data/local-files/?d={}.jpg"),
+    "FiftyOne": ("labels.json", "data", "{}.jpg"),
+    "LabelMe": ("annotations.json", "JPEGImages", "JPEGImages/{}.jpg"),
+    "CVAT": ("annotations/instances_default.json", "images/default", "{}.jpg"),
+    "a Windows machine": ("coco.json", "photos", "C:\\Users\\ann\\photos\\{}.jpg"),
+    "another machine": ("labels_2024.JSON", "set/val", "/home/ann/set/val/{}.jpg"),
+    "a tool that quotes": ("export.json", "my photos", "my%20photos/{}.jpg"),
+    "a camera's upper case": ("result.json", "images", "{}.JPG"),
+    "photographs beside it": ("deep/er/export.json", "deep/er", "{}.jpg"),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tools_export_opens_when_it_is_named(tmp_path, tool):
+    path = export(tmp_path, *TOOLS[tool])
+    dataset = open_dataset(tmp_path, path)
+    assert [dataset.load(i, 0)[1].sum() for i in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("tool", ["Label Studio", "FiftyOne", "LabelMe", "CVAT"])
+def test_a_tools_export_is_found_by_its_content(tmp_path, tool):
+    export(tmp_path, *TOOLS[tool])
+    (tmp_path / "notes.json").write_text('{"images": 3}', encoding="utf-8")
+    (tmp_path / "._result.json").write_bytes(b"\0\5\26\7")
+    assert len(open_dataset(tmp_path).samples) == 3
+
+
+def test_roboflows_folders_are_the_subsets(tmp_path):
+    for folder in ("train", "valid", "test"):
+        export(tmp_path, f"{folder}/_annotations.coco.json", folder)
+    assert {s.image.parent.name for s in open_dataset(tmp_path).samples} == {"valid"}
+    assert {s.image.parent.name for s in open_dataset(tmp_path, subset="train").samples} == {
+        "train"
+    }
+
+
+def test_an_evaluation_never_falls_back_to_the_training_images(tmp_path):
+    export(tmp_path, "train/_annotations.coco.json", "train")
+    with pytest.raises(DatasetError, match=r"0 COCO files for val \(found: train/_annot.*name one"):
+        open_dataset(tmp_path)
+
+
+def test_two_exports_must_be_named(tmp_path):
+    export(tmp_path, "a.json", "images")
+    export(tmp_path, "b.json", "images")
+    with pytest.raises(DatasetError, match=r"2 COCO files for val \(found: a\.json, b\.json\)"):
+        open_dataset(tmp_path)
+
+
+def test_labelmes_own_files_beside_masks_leave_a_folder_a_folder(tmp_path):
+    write_folder(tmp_path)
+    for path in list(tmp_path.glob("*/*.jpg")):
+        path.with_suffix(".json").write_text(json.dumps(coco_table([])), encoding="utf-8")
+    (tmp_path / "coco.json").write_text(json.dumps(coco_table([])), encoding="utf-8")
+    assert open_dataset(tmp_path).classes == ("apple", "cup")
+
+
+def test_photographs_that_are_nowhere_say_where_was_looked(tmp_path):
+    path = export(tmp_path, "result.json", "images", "other/x{}.jpg")
+    with pytest.raises(DatasetError, match=rf"'other/x0\.jpg' is in none of .*{tmp_path}/images"):
+        open_dataset(tmp_path, path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_does_not_matter(tmp_path, encoding):
+    path = export(tmp_path, *TOOLS["FiftyOne"])
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    assert len(open_dataset(tmp_path, path).samples) == 3
+
+
+def test_two_entries_of_one_photograph_add_up(tmp_path):
+    images = [
+        {"id": 10 + i, "file_name": name, "height": HEIGHT, "width": WIDTH}
+        for i, name in enumerate(["0.jpg", "./0.jpg", "2.jpg"])
+    ]
+    regions = [rectangle(0, 0, 10, 10), rectangle(20, 20, 30, 30), rectangle(0, 0, 5, 5)]
+    annotations = coco_table([(i, 1, region, 0) for i, region in enumerate(regions)])["annotations"]
+    path = export(tmp_path, "a.json", "images", images=images, annotations=annotations)
+    dataset = open_dataset(tmp_path, path)
+    assert [dataset.load(i, 0)[1].sum() for i in range(2)] == [200, 25]
+
+
+def test_two_photographs_are_not_taken_for_one(tmp_path):
+    path = export(tmp_path, "result.json", "images")
+    table = json.loads(path.read_bytes())
+    table["images"][1]["file_name"] = "b/0.jpg"
+    path.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"two images of one photograph, 0\.jpg .* and b/0\.jpg"):
+        open_dataset(tmp_path, path)
+
+
+@pytest.mark.parametrize(
+    ("key", "other", "message"),
+    [
+        ("images", {"file_name": "9.jpg"}, "two images of id 10, 0.jpg and 9.jpg"),
+        ("categories", {"name": "cat"}, "two categories of id 1, 'class 1' and 'cat'"),
+    ],
+)
+def test_two_things_of_one_id_are_refused(tmp_path, key, other, message):
+    path = export(tmp_path, "a.json", "images")
+    table = json.loads(path.read_bytes())
+    table[key].append(table[key][0] | other)
+    path.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(tmp_path, path)
+
+
+def test_two_categories_of_one_name_are_one_class(tmp_path):
+    categories = [{"id": 1, "name": "cup"}, {"id": 2, "name": "tin"}, {"id": 3, "name": "cup"}]
+    annotations = coco_table([(i, i + 1, rectangle(0, 0, 9, 9), 0) for i in range(3)])[
+        "annotations"
+    ]
+    path = export(tmp_path, "a.json", "images", categories=categories, annotations=annotations)
+    dataset = open_dataset(tmp_path, path)
+    assert dataset.classes == ("cup", "tin")
+    assert dataset.members(0) == [0, 2]
+
+
+def test_roboflows_empty_first_category_is_no_class(tmp_path):
+    categories = [
+        {"id": 0, "name": "cups", "supercategory": "none"},
+        {"id": 1, "name": "cup", "supercategory": "cups"},
+        {"id": 2, "name": "rare", "supercategory": "rare"},
+    ]
+    path = export(tmp_path, "a.json", "images", categories=categories)
+    assert open_dataset(tmp_path, path).classes == ("cup", "rare")
+
+
+def test_ids_may_be_texts(tmp_path):
+    path = export(tmp_path, "a.json", "images")
+    text = path.read_text(encoding="utf-8")
+    for number in (10, 11, 12):
+        text = text.replace(f'id": {number}', f'id": "photo {number}"')
+    path.write_text(text, encoding="utf-8")
+    assert open_dataset(tmp_path, path).members(0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        {"bbox": [1, 1, 9, 9]},
+        {"bbox": [1, 1, 9, 9], "segmentation": []},
+        {"bbox": [1, 1, 9, 9], "segmentation": [[]]},
+        {"segmentation": None},
+    ],
+)
+def test_a_box_without_a_mask_is_named_by_its_id(tmp_path, region):
+    annotations = coco_table([(0, 1, rectangle(0, 0, 9, 9), 0)])["annotations"]
+    box = {"id": 4711, "image_id": 11, "category_id": 1} | region
+    path = export(tmp_path, "a.json", "images", annotations=[*annotations, box])
+    with pytest.raises(DatasetError, match=r"1 annotations without a mask, .* id 4711 of 1\.jpg"):
+        open_dataset(tmp_path, path)
+
+
+def test_a_malformed_annotation_is_named_by_its_id(tmp_path):
+    annotation = {"id": 4711, "image_id": 10, "category_id": 1, "segmentation": "polygon"}
+    path = export(tmp_path, "a.json", "images", annotations=[annotation])
+    with pytest.raises(DatasetError, match=r"annotations\.0\.segmentation.*its id is 4711"):
+        open_dataset(tmp_path, path)
+
+
+def compressed(mask):
+    from pycocotools import mask as masks
+
+    return masks.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
+
+
+def test_run_lengths_that_end_early_or_late_are_refused(tmp_path):
+    whole, other = area(5, 5, 40, 60), np.zeros((HEIGHT, WIDTH + 1), bool)
+    size = [HEIGHT, WIDTH]
+    for counts in (
+        run_lengths(whole)["counts"][:-1],
+        compressed(whole)[:-2],
+        compressed(whole[:, :-1]),
+        compressed(other),
+        [],
+        "",
+    ):
+        annotations = coco_table([(0, 1, {"size": size, "counts": counts}, 0)])["annotations"]
+        path = export(tmp_path, "a.json", "images", annotations=annotations)
+        with pytest.raises(DatasetError, match=r"broken run lengths of 0\.jpg .*their id is 0"):
+            open_dataset(tmp_path, path)
+
+
+def test_whole_run_lengths_of_any_mask_are_taken(tmp_path):
+    generator = np.random.default_rng(0)
+    for density in (0.001, 0.02, 0.5, 0.999):
+        mask = generator.random((HEIGHT, WIDTH)) < density
+        mask[20:40, 20:40] = True
+        segmentation = {"size": [HEIGHT, WIDTH], "counts": compressed(mask)}
+        annotations = coco_table([(0, 1, segmentation, 0)])["annotations"]
+        path = export(tmp_path, "a.json", "images", annotations=annotations)
+        assert np.array_equal(open_dataset(tmp_path, path).load(0, 0)[1] == 1, mask)
+
+
+def test_an_outline_of_an_odd_number_of_coordinates_is_refused(tmp_path):
+    annotations = coco_table([(0, 1, [[1, 1, 9, 1, 9, 9, 5]], 0)])["annotations"]
+    path = export(tmp_path, "a.json", "images", annotations=annotations)
+    with pytest.raises(DatasetError, match="odd number of coordinates"):
+        open_dataset(tmp_path, path)

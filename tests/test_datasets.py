@@ -250,3 +250,119 @@ def test_joined_data_sets_keep_their_labels_apart(tmp_path):
     pear = both.members(2)[1]
     assert both.load(pear, 2)[1].all()
     assert not both.load(both.members(0)[1], 0)[1].all()
+
+
+# What lies on real disks
+
+
+@pytest.mark.parametrize("write", [write_folder, write_voc])
+def test_what_systems_leave_is_no_photograph_and_no_class(tmp_path, write):
+    write(tmp_path)
+    write_list(tmp_path / "lists" / "val.txt", "01")
+    before = open_dataset(tmp_path)
+    for folder in [tmp_path, *(path for path in tmp_path.iterdir() if path.is_dir())]:
+        for name in ("._1.jpg", "._1.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"\0\5\26\7")
+    for name in ("__MACOSX", "@eaDir", ".thumbnails", "$RECYCLE.BIN"):
+        write_photograph(tmp_path / name / "1.jpg")
+        write_photograph(tmp_path / name / "cup" / "1.jpg")
+    (tmp_path / "cup" / "album.jpg").mkdir(parents=True)
+    after = open_dataset(tmp_path)
+    assert (after.classes, after.samples) == (before.classes, before.samples)
+
+
+def test_what_systems_leave_alone_is_no_layout(tmp_path):
+    write_photograph(tmp_path / "__MACOSX" / "1.jpg")
+    with pytest.raises(DatasetError, match="no layout that is known"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("photograph", "mask"), [("0.JPG", "0.PNG"), ("0.Jpeg", "0.PNG")])
+def test_suffixes_may_be_in_upper_case(folder, photograph, mask):
+    (folder / "cup" / "0.jpg").rename(folder / "cup" / photograph)
+    (folder / "cup" / "0.png").rename(folder / "cup" / mask)
+    dataset = open_dataset(folder)
+    assert dataset.members(1) == [3, 4, 5]
+    assert dataset.load(3, 1)[1].any()
+
+
+def test_vocs_files_may_be_in_upper_case(voc):
+    (voc / "JPEGImages" / "2.jpg").rename(voc / "JPEGImages" / "2.JPG")
+    (voc / "SegmentationClass" / "2.png").rename(voc / "SegmentationClass" / "2.PNG")
+    for line in ("2", "JPEGImages/2.jpg SegmentationClass/2.png"):
+        assert pascal_voc(voc, write_list(voc / "list.txt", [line])).load(0, 1)[1].any()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_list_may_be_any_editors(folder, voc, encoding, newline):
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    for root, lines in ((folder, ["apple"]), (voc, ["0", "4"])):
+        path = root / "list.txt"
+        path.write_bytes((mark + newline.join(lines)).encode(encoding))
+        dataset = open_dataset(root, path, "folder" if lines == ["apple"] else "voc")
+        assert dataset.members(0)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r"JPEGImages\2.jpg SegmentationClass\2.png",
+        r"C:\data\VOC\JPEGImages\2.jpg C:\data\VOC\SegmentationClass\2.png",
+        "/home/ann/VOC/JPEGImages/2.jpg /home/ann/VOC/SegmentationClass/2.png",
+        "JPEGImages/2.JPG SegmentationClass/2.PNG",
+    ],
+)
+def test_a_list_may_name_files_as_another_machine_does(voc, line):
+    dataset = pascal_voc(voc, write_list(voc / "list.txt", [line]))
+    assert dataset.samples[0].image == voc / "JPEGImages" / "2.jpg"
+    assert dataset.load(0, 1)[1].any()
+
+
+@pytest.mark.parametrize("line", ["cup/", ".\\cup", r"D:\FSS\cup", "/home/ann/FSS-1000/cup"])
+def test_a_list_may_name_classes_as_another_machine_does(folder, line):
+    assert open_dataset(folder, write_list(folder / "list.txt", [line])).classes == ("cup",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('{"images": []}', "is JSON"), ("x" * 2000, "a line of 2000 characters")],
+)
+def test_a_list_that_is_none_is_named_in_a_short_sentence(folder, text, message):
+    (folder / "list.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match=message) as caught:
+        open_dataset(folder, folder / "list.txt")
+    assert len(str(caught.value)) < 300
+
+
+# Masks without an object
+
+
+def dark(path, value=38):
+    """A label map that a tool wrote in dark grey."""
+    write_mask(path, np.where(np.asarray(Image.open(path)) > 0, np.uint8(value), np.uint8(0)))
+
+
+@pytest.mark.parametrize("value", [3, 15, 38])
+def test_a_class_whose_masks_are_all_empty_is_named_with_the_rule(folder, value):
+    for path in (folder / "cup").glob("*.png"):
+        dark(path, value)
+    message = rf"cup/0\.png holds no object \(its largest value is {value}\).* above half"
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(folder)
+
+
+def test_an_empty_mask_among_others_is_left_out_and_told(folder, capsys):
+    dark(folder / "cup" / "1.png")
+    write_mask(folder / "apple" / "2.png", np.zeros((HEIGHT, WIDTH), np.uint8))
+    dataset = open_dataset(folder)
+    assert [sample.image.stem for sample in dataset.samples] == ["0", "1", "0", "2"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Left out: 2 of 6 masks hold no object; ")
+    assert "apple/2.png" in line
+
+
+def test_a_mask_of_0_and_1_is_no_empty_one(folder, capsys):
+    dark(folder / "cup" / "1.png", 1)
+    assert len(open_dataset(folder).samples) == 6
+    assert not capsys.readouterr().err

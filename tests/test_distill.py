@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from killed import kill_at_step
 from model.configuration import read_toml
 from model.distillation import distill, regression
-from model.distillation.curriculum import Curriculum
+from model.distillation.curriculum import Curriculum, Schedule
 from model.distillation.judge import nearest_neighbour_accuracy
 from model.distillation.regression import draw, fit_layer
 from model.distillation.student import GIVEN, Student
@@ -26,11 +26,12 @@ from model.distillation.views import (
     random_views,
     read_photographs,
 )
-from model.errors import CheckpointError, ConfigError, DatasetError
+from model.errors import CheckpointError, ConfigError, DatasetError, DivergenceError
 from model.network.backbone import load_imagenet_weights, vgg16
 from networks import build_tiny_network
 from pictures import encode, photograph
 
+INF = float("inf")
 CURRICULUM = """
 name = "tiny"
 seed = 0
@@ -182,6 +183,43 @@ def test_a_run_may_be_lengthened_but_not_changed_when_it_resumes(material, tmp_p
         distill.main(path, material, tmp_path, resume=True, device="cpu")
 
 
+def test_a_distillation_that_diverges_keeps_its_last_good_state(material, tmp_path, monkeypatch):
+    rate = Schedule.rate
+    monkeypatch.setattr(
+        Schedule, "rate", lambda self, step: 1e30 if step == 2 else rate(self, step)
+    )
+    with pytest.raises(DivergenceError, match=r"step 4: its \w+ is (nan|inf); lower learning_rate"):
+        run(material, tmp_path)
+    assert json.loads((tmp_path / "history.json").read_bytes())[-1]["step"] == 2
+    for name in ("vgg16", "state"):
+        weights = load_file(tmp_path / f"{name}.safetensors")
+        assert all(weight.isfinite().all() for weight in weights.values())
+
+
+def test_a_distillation_is_not_written_over(material, finished):
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    with pytest.raises(ConfigError, match=r"holds a run \(state.*vgg16.*\); go on with --resume"):
+        run(material, finished)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("state.safetensors", b""),
+        ("history.json", b"{"),
+        ("history.json", b"[]"),
+        ("history.json", b'[{"step": 1}]'),
+    ],
+)
+def test_a_broken_state_of_a_distillation_is_named(material, finished, tmp_path, name, content):
+    for path in finished.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be resumed from"):
+        run(material, tmp_path, resume=True)
+
+
 # Its parts
 
 
@@ -275,6 +313,28 @@ def test_a_missing_or_broken_photograph_is_named(material, tmp_path):
         read_photographs(tmp_path / "broken.tar", more, names)
 
 
+def test_what_systems_leave_in_an_archive_is_left_alone(material, tmp_path):
+    (tmp_path / "names.txt").write_text("a\r\nb\r\n", encoding="utf-8-sig")
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(material / "more" / "a.jpg", "./set/cup/a.jpg")
+        for name in ("set/cup/._a.jpg", "set/cup/Thumbs.db", "__MACOSX/set/cup/a.jpg"):
+            tar.add(tmp_path / "names.txt", name)
+    read = read_photographs(tmp_path / "photos.tar", material / "more", tmp_path / "names.txt")
+    assert read.labels == ("cup", "", "")
+
+
+@pytest.mark.parametrize("network", [Student, Teacher])
+def test_weights_that_are_not_finite_are_not_learned_from(network, material, tmp_path):
+    name = "given" if network is Student else "teacher"
+    weights = load_file(material / f"{name}.safetensors")
+    weights["features.2.weight" if network is Student else "classifier.1.bias"].view(-1)[0] = INF
+    save_file(weights, tmp_path / "weights.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"weights\.safetensors holds values that are not fin"
+    ):
+        network(tmp_path / "weights.safetensors")
+
+
 def test_an_archive_without_classes_is_refused():
     with pytest.raises(DatasetError, match="no class has 3 photographs"):
         hold_out(blank([1.0, 1.0], ("a", "a")), 3, seed=0)
@@ -285,7 +345,9 @@ def test_weights_of_another_network_are_refused(network, material, tmp_path):
     save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights", encoding="utf-8")
     for name in ("other", "text", "missing"):
-        with pytest.raises(CheckpointError, match=f"{name}.safetensors does not hold"):
+        with pytest.raises(
+            CheckpointError, match=rf"{name}\.safetensors (does not hold|is not a read)"
+        ):
             network(tmp_path / f"{name}.safetensors")
 
 

@@ -16,7 +16,8 @@ from cv2.typing import MatLike
 from PIL import Image
 
 from model.composites.near_voc import CALTECH_101
-from model.data.folder import PHOTOGRAPH_SUFFIXES
+from model.data.folder import PHOTOGRAPH_SUFFIXES, photographs_in
+from model.data.leftovers import is_leftover
 from model.data.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import ConfigError, DatasetError
@@ -46,7 +47,7 @@ def list_categories(root: Path, leave_out: Collection[str] = ()) -> list[str]:
     ConfigError for an unknown name in ``leave_out``, DatasetError where no category is left.
     """
     folders = sorted(root.iterdir()) if root.is_dir() else []
-    names = [folder.name for folder in folders if folder.is_dir() and _photographs(folder)]
+    names = [folder.name for folder in folders if _holds_category(folder)]
     for name in leave_out:
         if name not in names:
             raise ConfigError(
@@ -105,8 +106,11 @@ def central_object(photograph: Photograph) -> ObjectMask | None:
 
 
 def _photographs(folder: Path) -> list[Path]:
-    suffixes = PHOTOGRAPH_SUFFIXES | {".png"}
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    return photographs_in(folder, PHOTOGRAPH_SUFFIXES | {".png"})
+
+
+def _holds_category(folder: Path) -> bool:
+    return folder.is_dir() and not is_leftover(folder) and bool(_photographs(folder))
 
 
 def _objects(paths: Sequence[Path]) -> Iterator[tuple[Photograph, ObjectMask]]:

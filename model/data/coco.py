@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.exports import choose_export
 from model.data.instances import Scene, read_instances
 from model.data.listing import Sample, SegmentationDataset, Subset
+from model.data.lookup import find_photographs, name_parts
 from model.episode import VOID
 from model.errors import DatasetError
 
@@ -41,37 +43,46 @@ class RegionLabels:
 def coco_instances(root: Path, annotations: Path) -> SegmentationDataset:
     """An instances file of COCO 2014, 2017 or a tool that exports their format.
 
-    The photographs of ``instances_NAME.json`` lie in ``NAME/``, ``images/NAME/`` or ``images/``.
-    Class ids are in the order of category ids; COCO's 80 have the folds of COCO-20i.
+    The photographs of ``instances_NAME.json`` lie beside it, in ``NAME/``, ``images/NAME/``,
+    ``images/`` or ``data/``. Class ids are in the order of category ids; COCO's 80 have the folds
+    of COCO-20i.
     """
     classes, scenes = read_instances(annotations)
-    folder = _photograph_folder(root, annotations)
-    by_path = {folder / scene.file_name: scene for scene in scenes}
+    paths = find_photographs(root, annotations, [scene.file_name for scene in scenes])
+    by_path: dict[Path, Scene] = {}
+    for path, scene in zip(paths, scenes, strict=True):
+        earlier = by_path.setdefault(path, scene)
+        if earlier is not scene:
+            _unite(earlier, scene, annotations)
     samples = tuple(_sample(path, annotations, scene) for path, scene in by_path.items())
     folds = COCO_20I if len(classes) == 80 else ()
     return SegmentationDataset(classes, samples, RegionLabels(by_path), folds)
 
 
 def default_annotations(root: Path, subset: Subset) -> Path:
-    """The one instances file of the subset, of whichever year; DatasetError if there is not one."""
+    """The one instances file of the subset, of whichever year, or a tool's export.
+
+    DatasetError if there is not one.
+    """
     pattern = f"instances_{subset}*.json"
     found = list((root / "annotations").glob(pattern))
-    if len(found) != 1:
+    if not found:
+        return choose_export(root, subset)
+    if len(found) > 1:
         raise DatasetError(
             f"{root / 'annotations'} holds {len(found)} files {pattern}; name one as the list"
         )
     return found[0]
 
 
-def _photograph_folder(root: Path, annotations: Path) -> Path:
-    name = annotations.stem.removeprefix("instances_")
-    candidates = (root / name, root / "images" / name, root / "images")
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
-    raise DatasetError(
-        f"{annotations} has no photographs; put them in {' or '.join(map(str, candidates))}"
-    )
+def _unite(scene: Scene, other: Scene, annotations: Path) -> None:
+    """Two entries of one photograph add up, as merged projects have them."""
+    if name_parts(scene.file_name) != name_parts(other.file_name) or scene.size != other.size:
+        raise DatasetError(
+            f"{annotations} has two images of one photograph, {scene.file_name} of {scene.size} "
+            f"and {other.file_name} of {other.size}; keep one of them"
+        )
+    scene.regions.extend(other.regions)
 
 
 def _sample(path: Path, annotations: Path, scene: Scene) -> Sample:

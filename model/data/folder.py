@@ -4,12 +4,17 @@ FSS-1000 (Li et al. 2020) has this layout: 1,000 classes of ten photographs, ``a
 ``zucchini/10.png``. Its splits are lists of classes, as its authors' 240 test classes.
 """
 
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from model.data.listing import Sample, SegmentationDataset, open_image, read_lines
+from model.data.leftovers import is_leftover
+from model.data.listing import Sample, SegmentationDataset, open_image, read_all, read_lines
+from model.data.lookup import name_parts, spelled
 from model.errors import DatasetError
 from model.pixels import mask_pixels
 
@@ -19,16 +24,18 @@ PHOTOGRAPH_SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 def image_folder(root: Path, list_file: Path | None = None) -> SegmentationDataset:
     """Each sub-folder that holds photographs is a class, in the order of names.
 
-    ``list_file`` names those to use, one a line. The mask is a PNG of the photograph's name.
-    DatasetError names what is missing.
+    ``list_file`` names those to use, one a line. The mask is a PNG of the photograph's name. Every
+    mask is read once: photographs whose mask has no object are told and left out. DatasetError
+    names what is missing, and a class of which all masks are empty.
     """
     folders = _listed(root, list_file) if list_file else _all(root)
     samples = [
         Sample(image, _mask_of(image), frozenset({class_id}))
         for class_id, folder in enumerate(folders)
-        for image in _photographs(folder)
+        for image in photographs_in(folder)
     ]
-    return SegmentationDataset(tuple(folder.name for folder in folders), tuple(samples), read_label)
+    classes = tuple(folder.name for folder in folders)
+    return SegmentationDataset(classes, _with_object(classes, samples), read_label)
 
 
 def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
@@ -37,30 +44,89 @@ def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
     return label
 
 
+def photographs_in(
+    folder: Path, suffixes: Collection[str] = frozenset(PHOTOGRAPH_SUFFIXES)
+) -> list[Path]:
+    """The photographs right in a folder, in the order of names, without what systems leave."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not is_leftover(path) and path.is_file()
+    )
+
+
+def holds_photographs(root: Path) -> bool:
+    """Whether a sub-folder does."""
+    return any(True for _ in _photographs_below(root))
+
+
+def has_pairs(root: Path) -> bool:
+    """Whether a photograph in a sub-folder has its mask beside it."""
+    return any(spelled(path.with_suffix(".png")) for path in _photographs_below(root))
+
+
+def _photographs_below(root: Path) -> Iterator[Path]:
+    for path in root.glob("*/*"):
+        left = is_leftover(path) or is_leftover(path.parent)
+        if path.suffix.lower() in PHOTOGRAPH_SUFFIXES and not left:
+            yield path
+
+
+def _with_object(classes: Sequence[str], samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """A class that is given for its photographs' sake alone is a mistake in its masks."""
+    marked = read_all(lambda sample: bool(read_label(sample, 0).any()), samples)
+    kept = tuple(sample for sample, has_object in zip(samples, marked, strict=True) if has_object)
+    empty = [sample for sample, has_object in zip(samples, marked, strict=True) if not has_object]
+    left = {class_id for sample in kept for class_id in sample.class_ids}
+    for sample in empty:
+        if not sample.class_ids <= left:
+            (class_id,) = sample.class_ids
+            raise DatasetError(
+                f"{_emptiness(sample.annotation)}, nor does another mask of {classes[class_id]!r} "
+                "hold one; an object is above half of the range, or non-zero where a mask has 0 "
+                "and 1 alone or a palette"
+            )
+    if empty:
+        tqdm.write(
+            f"Left out: {len(empty)} of {len(samples)} masks hold no object; "
+            f"{_emptiness(empty[0].annotation)}",
+            file=sys.stderr,
+        )
+    return kept
+
+
+def _emptiness(mask: Path) -> str:
+    """What a mask without an object holds instead."""
+    return f"{mask} holds no object (its largest value is {np.max(open_image(mask).getextrema())})"
+
+
 def _all(root: Path) -> list[Path]:
     folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-    classes = sorted(folder for folder in folders if _photographs(folder))
+    classes = sorted(
+        folder for folder in folders if not is_leftover(folder) and photographs_in(folder)
+    )
     if not classes:
         raise DatasetError(f"{root} holds no classes; lay it out as CLASS/NAME.jpg + NAME.png")
     return classes
 
 
 def _listed(root: Path, list_file: Path) -> list[Path]:
-    folders = [root / name for name in sorted(set(read_lines(list_file)))]
+    folders = [_class_folder(root, line, list_file) for line in sorted(set(read_lines(list_file)))]
     if not folders:
         raise DatasetError(f"{list_file} is empty; write the name of one class a line")
-    for folder in folders:
-        if not folder.is_dir():
-            raise DatasetError(f"{list_file} names the class {folder.name!r}, but {root} has none")
-    return folders
+    return list(dict.fromkeys(folders))
 
 
-def _photographs(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTOGRAPH_SUFFIXES)
+def _class_folder(root: Path, line: str, list_file: Path) -> Path:
+    """By its name, or by the last part of a path on another machine."""
+    for name in (line, *name_parts(line)[-1:]):
+        if (folder := root / name).is_dir():
+            return folder
+    raise DatasetError(f"{list_file} names the class {line!r}, but {root} has none")
 
 
 def _mask_of(image: Path) -> Path:
-    mask = image.with_suffix(".png")
-    if not mask.is_file():
-        raise DatasetError(f"{image} has no mask; expected {mask}")
+    mask = spelled(image.with_suffix(".png"))
+    if mask is None:
+        raise DatasetError(f"{image} has no mask; expected {image.with_suffix('.png')}")
     return mask

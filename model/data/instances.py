@@ -1,23 +1,26 @@
 """COCO's instances format: a JSON file of images, categories and the regions of each image."""
 
-import dataclasses
-import re
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as masks
-from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, PositiveInt, TypeAdapter, ValidationError
 
+from model.data.regions import Coordinate, RunLengths, encode_region
 from model.errors import DatasetError
+from model.text import read_text
 
-_Coordinate = Annotated[float, Field(ge=-1e5, le=1e5)]
-"""In pixels; pycocotools crashes the process on numbers that are huge or not finite."""
+_Id = Annotated[int | str, Field(union_mode="left_to_right")]
+"""A number, or a text such as some tools use."""
 
-_COMPRESSED = re.compile("([P-o]{0,6}[0-O])*")
-"""Five bits a character; the sixth says that more follow, which pycocotools takes on trust."""
+
+def _has_size(bbox: object) -> bool:
+    sides = bbox[2:] if isinstance(bbox, list) else []
+    return len(sides) == 2 and all(isinstance(side, int | float) and side > 0 for side in sides)
 
 
 class Region(NamedTuple):
@@ -49,7 +52,7 @@ class Scene(NamedTuple):
 
 @dataclass(slots=True)
 class _Image:
-    id: int
+    id: _Id
     file_name: str
     height: PositiveInt
     width: PositiveInt
@@ -57,22 +60,23 @@ class _Image:
 
 @dataclass(slots=True)
 class _Category:
-    id: int
+    id: _Id
     name: str
-
-
-@dataclass(slots=True)
-class _RunLengths:
-    size: tuple[int, int]
-    counts: str | list[int]
+    supercategory: str | None = None
 
 
 @dataclass(slots=True)
 class _Annotation:
-    image_id: int
-    category_id: int
-    segmentation: list[list[_Coordinate]] | _RunLengths
+    image_id: _Id
+    category_id: _Id
+    segmentation: list[list[Coordinate]] | RunLengths | None = None
     iscrowd: bool = False
+    id: _Id | None = None
+    bbox: Annotated[bool, BeforeValidator(_has_size)] = False
+
+    @property
+    def is_box_alone(self) -> bool:
+        return self.segmentation is None or (self.bbox and self.segmentation in ([], [[]]))
 
 
 @dataclass(slots=True)
@@ -87,16 +91,12 @@ class _Instances:
 def read_instances(file: Path) -> tuple[tuple[str, ...], list[Scene]]:
     """The classes, in the order of category ids, and the images, in the order of the file.
 
-    Regions without a pixel are left out. DatasetError names a file that is missing or broken, and
-    the package to install where pycocotools is absent.
+    Categories of one name are one class. Regions without a pixel are left out. DatasetError names a
+    file that is missing or broken, and the package to install where pycocotools is absent.
     """
     instances = _parse(file)
-    categories = sorted(instances.categories, key=lambda category: category.id)
-    class_ids = {category.id: class_id for class_id, category in enumerate(categories)}
-    scenes = {
-        image.id: Scene(image.file_name, (image.height, image.width), [])
-        for image in instances.images
-    }
+    names, class_ids = _classes(instances, file)
+    scenes = _scenes(instances, file)
     for item in instances.annotations:
         if item.image_id not in scenes or item.category_id not in class_ids:
             raise DatasetError(
@@ -104,52 +104,82 @@ def read_instances(file: Path) -> tuple[tuple[str, ...], list[Scene]]:
                 "one of which it does not list"
             )
         scene = scenes[item.image_id]
-        if counts := _encode(item.segmentation, scene, file):
+        if item.is_box_alone:
+            boxes = sum(other.is_box_alone for other in instances.annotations)
+            raise DatasetError(
+                f"{file} has {boxes} annotations without a mask, the first is id {item.id} of "
+                f"{scene.file_name}; export polygons or masks, not boxes alone"
+            )
+        if counts := _encode(item, scene, file):
             scene.regions.append(Region(class_ids[item.category_id], item.iscrowd, counts))
-    return tuple(category.name for category in categories), list(scenes.values())
+    return names, list(scenes.values())
+
+
+def _classes(instances: _Instances, file: Path) -> tuple[tuple[str, ...], dict[int | str, int]]:
+    """Their names, and the class of each category id.
+
+    Roboflow puts a category before its own that none is annotated with: their supercategory.
+    """
+    used = {item.category_id for item in instances.annotations}
+    named: dict[int | str, str] = {}
+    families: dict[str, set[int | str]] = {}
+    for category in instances.categories:
+        name = named.setdefault(category.id, category.name)
+        if name != category.name:
+            raise DatasetError(
+                f"{file} has two categories of id {category.id}, {name!r} and {category.name!r}; "
+                "give each its own"
+            )
+        families.setdefault(category.supercategory or "", set()).add(category.id)
+    order = sorted(named, key=lambda id: (isinstance(id, str), id))
+    order = [id for id in order if id in used or families.get(named[id], {id}) <= {id}]
+    names = tuple(dict.fromkeys(named[id] for id in order))
+    return names, {id: names.index(named[id]) for id in order}
+
+
+def _scenes(instances: _Instances, file: Path) -> dict[int | str, Scene]:
+    """The images by id, still without regions."""
+    scenes: dict[int | str, Scene] = {}
+    for image in instances.images:
+        scene = Scene(image.file_name, (image.height, image.width), [])
+        earlier = scenes.setdefault(image.id, scene)
+        if earlier != scene:
+            raise DatasetError(
+                f"{file} has two images of id {image.id}, {earlier.file_name} and "
+                f"{image.file_name}; give each its own"
+            )
+    return scenes
 
 
 def _parse(file: Path) -> _Instances:
     try:
-        return TypeAdapter(_Instances).validate_json(file.read_bytes())
+        text = read_text(file)
     except OSError as error:
         raise DatasetError(f"{file} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{file} is no COCO instances file ({error})") from error
+    try:
+        return TypeAdapter(_Instances).validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise DatasetError(f"{file} is no COCO instances file ({where}: {first['msg']})") from error
+        raise DatasetError(
+            f"{file} is no COCO instances file ({where}: {first['msg']}{_id(text, first['loc'])})"
+        ) from error
 
 
-def _encode(segmentation: list[list[float]] | _RunLengths, scene: Scene, file: Path) -> bytes:
-    """Compressed run lengths; empty where the region has no pixel."""
+def _id(text: str, place: tuple[int | str, ...]) -> str:
+    """The id of the image or annotation at a place, by which a user finds it in the tool."""
+    if len(place) < 2:
+        return ""
+    record = json.loads(text)[place[0]][place[1]]
+    return f"; its id is {record['id']}" if isinstance(record, dict) and "id" in record else ""
+
+
+def _encode(item: _Annotation, scene: Scene, file: Path) -> bytes:
     try:
-        encoded = (
-            _outline(segmentation, scene.size)
-            if isinstance(segmentation, list)
-            else _compress(segmentation, scene.size)
-        )
+        return encode_region(item.segmentation or [], scene.size)
     except (ValueError, OverflowError) as error:
         raise DatasetError(
-            f"{file} has broken run lengths of {scene.file_name} ({error})"
+            f"{file} has broken run lengths of {scene.file_name} ({error}); their id is {item.id}"
         ) from error
-    return bytes(encoded["counts"]) if masks.area(encoded) else b""
-
-
-def _outline(polygons: list[list[float]], size: tuple[int, int]) -> Any:
-    """Two points have no area, and pycocotools would take them for a box."""
-    solid = [points for points in polygons if len(points) >= 6]
-    return masks.merge(masks.frPyObjects(solid, *size) if solid else [])
-
-
-def _compress(given: _RunLengths, size: tuple[int, int]) -> Any:
-    """ValueError or OverflowError unless they decode to a mask of the image's size."""
-    if given.size != size:
-        raise ValueError(f"of size {given.size}, the image {size}")
-    if isinstance(given.counts, list):
-        encoded = masks.frPyObjects(dataclasses.asdict(given), *size)
-    elif _COMPRESSED.fullmatch(given.counts):
-        encoded = {"size": size, "counts": given.counts.encode()}
-    else:
-        raise ValueError("not in COCO's compression")
-    masks.decode(encoded)
-    return encoded

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from model.data.coco import coco_instances, default_annotations
-from model.data.folder import PHOTOGRAPH_SUFFIXES, image_folder
+from model.data.exports import find_exports
+from model.data.folder import has_pairs, holds_photographs, image_folder
 from model.data.listing import SegmentationDataset, Subset
 from model.data.pascal import default_list, pascal_voc
 from model.errors import DatasetError
@@ -20,10 +21,12 @@ def open_dataset(
 ) -> SegmentationDataset:
     """The data set in ``root``, its layout recognised by what lies there unless it is named.
 
-    ``list_file`` says what to use: images (VOC), an instances file (COCO) or classes (folder, which
-    uses all without one). VOC and COCO without one read their own list of ``subset``. DatasetError
-    names the file or folder at fault.
+    ``list_file`` says what to use: images (VOC), an instances file (COCO, told by its suffix .json)
+    or classes (folder, which uses all without one). VOC and COCO without one read their own list
+    of ``subset``. DatasetError names the file or folder at fault.
     """
+    if layout is None and list_file and list_file.suffix.lower() == ".json":
+        layout = "coco"
     match layout or recognise(root):
         case "voc":
             return pascal_voc(root, list_file or default_list(root, subset))
@@ -35,13 +38,21 @@ def open_dataset(
 
 def recognise(root: Path) -> Layout:
     """The layout of what lies in ``root``."""
-    if (root / "JPEGImages").is_dir():
+    masks = (root / "SegmentationClass", root / "SegmentationClassAug")
+    if (root / "JPEGImages").is_dir() and any(folder.is_dir() for folder in masks):
         return "voc"
     if (root / "annotations").is_dir():
         return "coco"
-    if any(path.suffix.lower() in PHOTOGRAPH_SUFFIXES for path in root.glob("*/*")):
+    if has_pairs(root):
+        return "folder"
+    if root.is_dir() and find_exports(root):
+        return "coco"
+    if (root / "JPEGImages").is_dir():
+        return "voc"
+    if holds_photographs(root):
         return "folder"
     raise DatasetError(
         f"{root} has no layout that is known; give a folder with JPEGImages/ (PASCAL VOC), "
-        "annotations/ (COCO), or CLASS/NAME.jpg + CLASS/NAME.png (FSS-1000 and others)"
+        "annotations/ (COCO) or a tool's COCO file, or CLASS/NAME.jpg + CLASS/NAME.png (FSS-1000 "
+        "and others)"
     )

@@ -1,9 +1,10 @@
 """What every data set offers: classes by name, the images that hold each, and loading of one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,12 @@ from PIL import Image, UnidentifiedImageError
 from model.episode import Photograph
 from model.errors import DatasetError
 from model.pixels import photograph_pixels
+from model.text import read_text
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LONGEST_LINE = 1000
 Subset = Literal["train", "val"]
 """Which of a data set's own lists is read where none is named."""
 
@@ -125,12 +131,28 @@ def open_image(path: Path) -> Image.Image:
     return image
 
 
+def read_all(read: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Read files side by side; the first failure, and Ctrl-C, wait for none of the rest."""
+    pool = ThreadPoolExecutor()
+    try:
+        return list(pool.map(read, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def read_lines(list_file: Path) -> list[str]:
     """The lines of a list, stripped, without the empty ones; DatasetError names the file."""
     try:
-        lines = list_file.read_text(encoding="utf-8").splitlines()
+        text = read_text(list_file)
     except FileNotFoundError:
         raise DatasetError(f"{list_file} is missing") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{list_file} is no text file ({error})") from error
-    return [line.strip() for line in lines if line.strip()]
+    if text.lstrip().startswith(("{", "[")):
+        raise DatasetError(
+            f"{list_file} is JSON, no list of lines; an instances file ends in .json"
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and (longest := max(map(len, lines))) > LONGEST_LINE:
+        raise DatasetError(f"{list_file} has a line of {longest} characters; it is no list")
+    return lines

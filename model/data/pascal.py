@@ -1,14 +1,21 @@
 """PASCAL VOC 2012, with SBD's masks or without, and the four folds of PASCAL-5i."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.listing import Sample, SegmentationDataset, Subset, open_image, read_lines
+from model.data.listing import (
+    Sample,
+    SegmentationDataset,
+    Subset,
+    open_image,
+    read_all,
+    read_lines,
+)
+from model.data.lookup import name_parts, spelled
 from model.episode import VOID
 from model.errors import DatasetError
 
@@ -24,7 +31,7 @@ PASCAL_5I = tuple(tuple(range(5 * fold, 5 * fold + 5)) for fold in range(4))
 """Test classes of each fold (Shaban et al. 2017; SG-One Table 1)."""
 
 _NAMED = re.compile(r"(?P<id>((?!__)[^\s/])+)(__(?P<index>0?[1-9]|1\d|20))?")
-_PAIRED = re.compile(r"/?(?P<image>\S+\.jpg)\s+/?(?P<mask>\S+\.png)")
+_PAIRED = re.compile(r"(?P<image>\S+\.jpe?g)\s+(?P<mask>\S+\.png)", re.IGNORECASE)
 
 
 class ListedImage(NamedTuple):
@@ -47,9 +54,8 @@ def pascal_voc(root: Path, list_file: Path) -> SegmentationDataset:
     for line in read_lines(list_file):
         image, annotation, class_ids = _listed_image(root, list_file, line)
         listed[image, annotation] = listed.get((image, annotation), frozenset()) | class_ids
-    with ThreadPoolExecutor() as pool:
-        samples = pool.map(_sample, (ListedImage(*files, ids) for files, ids in listed.items()))
-        return SegmentationDataset(CLASSES, tuple(samples), read_label, PASCAL_5I)
+    samples = read_all(_sample, (ListedImage(*files, ids) for files, ids in listed.items()))
+    return SegmentationDataset(CLASSES, tuple(samples), read_label, PASCAL_5I)
 
 
 def default_list(root: Path, subset: Subset) -> Path:
@@ -71,7 +77,9 @@ def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
 
 def _listed_image(root: Path, list_file: Path, line: str) -> ListedImage:
     if paired := _PAIRED.fullmatch(line):
-        return ListedImage(root / paired["image"], root / paired["mask"], frozenset())
+        return ListedImage(
+            _located(root, paired["image"]), _located(root, paired["mask"]), frozenset()
+        )
     named = _NAMED.fullmatch(line)
     if not named:
         raise DatasetError(
@@ -82,7 +90,15 @@ def _listed_image(root: Path, list_file: Path, line: str) -> ListedImage:
     masks = augmented if augmented.is_dir() else root / "SegmentationClass"
     class_ids = frozenset({int(named["index"]) - 1} if named["index"] else ())
     name = named["id"]
-    return ListedImage(root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png", class_ids)
+    image, mask = root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png"
+    return ListedImage(spelled(image) or image, spelled(mask) or mask, class_ids)
+
+
+def _located(root: Path, name: str) -> Path:
+    """A listed file, by its last folder where it is a path on another machine."""
+    parts = name_parts(name)
+    paths = [root.joinpath(*parts[dropped:]) for dropped in range(max(1, len(parts) - 1))]
+    return next(filter(None, map(spelled, paths)), paths[-1])
 
 
 def _sample(listed: ListedImage) -> Sample:

@@ -2,10 +2,8 @@
 
 import io
 import math
-import os
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -17,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from model.data.leftovers import is_leftover
+from model.data.listing import read_all, read_lines
 from model.errors import DatasetError
 from model.network.backbone import normalise
 from model.transforms import TransformConfig
@@ -64,8 +64,7 @@ def read_photographs(archive: Path, folder: Path, names: Path) -> Photographs:
     ``COLLECTION/CLASS/NAME`` in the archive gives a photograph its class; other paths give none.
     DatasetError names a file that is missing or broken.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        read = [*threads.map(_read, chain(_archived(archive), _listed(folder, names)))]
+    read = read_all(_read, chain(_archived(archive), _listed(folder, names)))
     pixels, aspects, labels = zip(*read, strict=True)
     stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     return Photographs(stacked, torch.tensor(aspects), labels)
@@ -171,7 +170,8 @@ def _archived(archive: Path) -> Iterator[tuple[str, str, bytes]]:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                if (file := tar.extractfile(member)) is not None:
+                left = any(map(is_leftover, _lineage(member.name)))
+                if not left and (file := tar.extractfile(member)) is not None:
                     yield _label(member.name), f"{archive}: {member.name}", file.read()
     except FileNotFoundError:
         raise DatasetError(
@@ -179,6 +179,12 @@ def _archived(archive: Path) -> Iterator[tuple[str, str, bytes]]:
         ) from None
     except tarfile.TarError as error:
         raise DatasetError(f"{archive} is no readable tar archive ({error})") from error
+
+
+def _lineage(name: str) -> list[PurePosixPath]:
+    """A member and the folders that it lies in; an archive of ``.`` begins with it."""
+    path = PurePosixPath(name)
+    return [path, *(parent for parent in path.parents if parent.name)]
 
 
 def _label(name: str) -> str:
@@ -189,7 +195,7 @@ def _label(name: str) -> str:
 def _listed(folder: Path, names: Path) -> Iterator[tuple[str, str, bytes]]:
     if not names.is_file():
         raise DatasetError(f"{names} is missing; give a file with one image id a line")
-    for name in names.read_text(encoding="utf-8").split():
+    for name in (name for line in read_lines(names) for name in line.split()):
         path = folder / f"{name}.jpg"
         try:
             yield "", str(path), path.read_bytes()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from model.data.leftovers import is_leftover
 from service.errors import SettingsError, UndecodableImageError
 from service.images.codec import Part
 
@@ -62,8 +63,8 @@ def _images(folder: Path, out: Path) -> Iterator[Query]:
     results = out.resolve()
     for path in folder.rglob("*"):
         name = PurePosixPath(path.relative_to(folder).as_posix())
-        hidden = any(part.startswith(".") for part in name.parts)
-        if path.suffix.lower() not in SUFFIXES or hidden or not path.is_file():
+        left = any(is_leftover(PurePosixPath(part)) for part in name.parts)
+        if path.suffix.lower() not in SUFFIXES or left or not path.is_file():
             continue
         if results not in path.resolve().parents:
             yield Query(path, name)
