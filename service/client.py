@@ -6,7 +6,7 @@ This file needs httpx, NumPy and Pillow and nothing else of the service: it may 
         mask = client.segment("query.jpg", [("support.jpg", "support.mask.png")])
 
 SegmentationError
-├── ServiceUnreachableError    no reply: refused, broken off or too late
+├── ServiceUnreachableError    no reply: refused, broken off, too late, or no way there
 ├── UnexpectedReplyError       a reply that is not this service's
 └── ProblemError               the service's own, with its status, code and field
     └── UnavailableError       429 or 503: the same request may pass later
@@ -34,6 +34,7 @@ from typing import (
     overload,
 )
 from urllib.parse import quote
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import numpy as np
@@ -55,7 +56,7 @@ class SegmentationError(Exception):
 
 
 class ServiceUnreachableError(SegmentationError):
-    """No reply: the connection was refused or broken off, or the time was over."""
+    """No reply: no address or proxy that leads there, refused, broken off, or too late."""
 
 
 class UnexpectedReplyError(SegmentationError):
@@ -282,11 +283,34 @@ def _upload(picture: str | Path | bytes | Image.Image, name: str) -> Upload:
 
 def _png(image: Image.Image) -> bytes:
     """The pixels as they lie in memory, without an EXIF orientation that would turn them."""
-    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"):
-        image = image.convert("RGB")
+    image = _storable(image)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1, exif=b"")
     return buffer.getvalue()
+
+
+def _storable(image: Image.Image) -> Image.Image:
+    """The image in a mode that PNG has; ValueError where it is empty."""
+    if 0 in image.size:
+        raise ValueError(f"an image of {image.width}x{image.height} pixels is no picture")
+    if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        return image
+    if image.mode in ("I", "F"):
+        return _scaled(image)
+    if image.mode.startswith("I;16"):  # another byte order
+        return Image.fromarray(np.array(image).astype(np.uint16))
+    # Pillow converts those with premultiplied or indexed alpha to nothing else.
+    return image.convert({"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}.get(image.mode, "RGB"))
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Deep grey as PNG has it: of the range 0 to 1, 255 or 65535 that holds it, else of its own."""
+    values = np.nan_to_num(np.array(image, np.float64), posinf=0, neginf=0).clip(0)
+    top = float(values.max())
+    if image.mode == "I" and top <= 255:
+        return Image.fromarray(values.astype(np.uint8))
+    full = next((full for full in (1, 255, 65535) if top <= full), top)
+    return Image.fromarray(np.rint(values * (65535 / full)).astype(np.uint16))
 
 
 def _described(array: NDArray[Any]) -> str:
@@ -581,6 +605,56 @@ class _Patience:
         return float(seconds)
 
 
+AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
+# What httpx raises for a proxy that it cannot use.
+_UNUSABLE = (ImportError, ValueError, httpx.InvalidURL)
+
+
+def _open(
+    client: type[AnyClient], transport: type[Any], url: str, given: dict[str, Any]
+) -> AnyClient:
+    """A client for ``url``; ServiceUnreachableError where its proxy cannot be used.
+
+    httpx opens every proxy that the environment names, even one that ``no_proxy`` or the address
+    makes needless: where that fails, this opens the one that is needed, or none.
+    """
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ServiceUnreachableError(f"{url} is no address ({error})") from error
+    try:
+        return client(base_url=address, **given)
+    except _UNUSABLE as error:
+        explicit = given.get("proxy") or given.get("transport")
+        if explicit or not given.get("trust_env", True):
+            raise
+        reason = error
+    variable, proxy = _proxy_for(address)
+    if proxy is None:
+        own = {"verify", "cert", "trust_env", "http1", "http2", "limits"} & given.keys()
+        direct = transport(**{name: given[name] for name in own})
+        return client(base_url=address, transport=direct, **given)
+    try:
+        return client(base_url=address, proxy=proxy, **given)
+    except _UNUSABLE as error:
+        reason = error
+    scheme = proxy.partition("://")[0]
+    raise ServiceUnreachableError(
+        f"the proxy for {address.host} that {variable} names ({scheme}) cannot be used: unset it, "
+        "name the host in no_proxy, or, for socks5, pip install 'httpx[socks]'"
+    ) from reason
+
+
+def _proxy_for(url: httpx.URL) -> tuple[str, str | None]:
+    """The environment's variable for this address, and its proxy unless the host has none."""
+    host = url.host if url.port is None else f"{url.host}:{url.port}"
+    proxies = getproxies()
+    for name in (url.scheme, "all"):
+        if (proxy := proxies.get(name)) and not (proxy_bypass(url.host) or proxy_bypass(host)):
+            return f"{name}_proxy", proxy if "://" in proxy else f"http://{proxy}"
+    return "", None
+
+
 @contextmanager
 def _reaching(url: httpx.URL, timeout: float) -> Iterator[None]:
     try:
@@ -590,8 +664,10 @@ def _reaching(url: httpx.URL, timeout: float) -> Iterator[None]:
             f"{url} did not answer within {timeout:g} s; give more time or smaller photographs"
         ) from error
     except httpx.RequestError as error:
+        variable, _ = _proxy_for(url)
+        between = f", and the proxy that {variable} names" if variable else ""
         raise ServiceUnreachableError(
-            f"{url} cannot be reached: {error}; check that the service runs there"
+            f"{url} cannot be reached: {error}; check that the service runs there{between}"
         ) from error
 
 
@@ -634,7 +710,7 @@ class SegmentationClient:
     """
 
     def __init__(self, url: str, *, timeout: float = 60.0, retries: int = 3, **http: Any) -> None:
-        self._http = httpx.Client(base_url=url, **http)
+        self._http = _open(httpx.Client, httpx.HTTPTransport, url, http)
         self._timeout = timeout
         self._retries = retries
 
@@ -691,7 +767,7 @@ class AsyncSegmentationClient:
     """SegmentationClient for asyncio, with the same methods; pictures are encoded in a thread."""
 
     def __init__(self, url: str, *, timeout: float = 60.0, retries: int = 3, **http: Any) -> None:
-        self._http = httpx.AsyncClient(base_url=url, **http)
+        self._http = _open(httpx.AsyncClient, httpx.AsyncHTTPTransport, url, http)
         self._timeout = timeout
         self._retries = retries
 

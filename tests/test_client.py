@@ -2,12 +2,13 @@
 
 import asyncio
 import inspect
+import io
 import json
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from pycocotools import mask as coco
 
+from model.pixels import mask_pixels, photograph_pixels
 from pictures import encode, grey_mask, object_mask, photograph
 from service import client as client_module
 from service.client import (
@@ -82,11 +84,41 @@ def test_an_image_opened_from_a_turned_file_is_sent_as_it_lies_in_memory(
     assert client.segment(path, SUPPORTS).shape == (51, 37)
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "F", "RGBA", "L", "P", "1", "I;16"])
-def test_images_of_every_mode_are_sent(client: SegmentationClient, mode: str) -> None:
+MODES = ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB"]
+MODES += ["HSV", "I;16", "I;16B", "I;16L", "I", "F"]
+
+
+def image_of(mode: str) -> Image.Image:
     image = Image.fromarray(QUERY)
-    image = image.convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
-    assert client.segment(image, SUPPORTS).shape == (37, 51)
+    if mode.startswith("I;16"):
+        return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).convert(mode)
+    steps = {"La": "LA", "RGBa": "RGBA", "PA": "P", "LAB": "RGB", "I": "L", "F": "L"}
+    image = image.convert(steps.get(mode, mode))
+    if image.mode in ("LA", "RGBA"):
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_image_of_any_mode_is_sent_as_the_service_reads_that_mode(mode: str) -> None:
+    image = image_of(mode)
+    assert image.mode == mode
+    _, content = client_module._photograph(image, "query")
+    sent = photograph_pixels(Image.open(io.BytesIO(content))).astype(int)
+    assert np.abs(sent - photograph_pixels(image)).max() <= 1
+
+
+@pytest.mark.parametrize("top", [1, 255, 65535, 70000])
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_mask_of_deep_grey_keeps_its_object(mode: str, top: int) -> None:
+    values = np.where(object_mask(), top, 0).astype(np.int32 if mode == "I" else np.float32)
+    _, content = client_module._mask(Image.fromarray(values), "mask")
+    assert_array_equal(mask_pixels(Image.open(io.BytesIO(content))), object_mask())
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "RGBA", "L", "P", "1", "I;16", "La"])
+def test_images_of_every_mode_are_sent(client: SegmentationClient, mode: str) -> None:
+    assert client.segment(image_of(mode), SUPPORTS).shape == (37, 51)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +130,8 @@ def test_images_of_every_mode_are_sent(client: SegmentationClient, mode: str) ->
         (QUERY, object_mask()[None], r"shape \(1, 48, 64\) and type bool is no mask"),
         (QUERY, photograph()[..., 0], "uint8 of 0 and 1 or 255"),
         (3, object_mask(), "int is no picture"),
+        (Image.new("RGB", (0, 5)), object_mask(), "0x5 pixels is no picture"),
+        (np.zeros((5, 0, 3), np.uint8), object_mask(), "0x5 pixels is no picture"),
     ],
 )
 def test_what_is_no_picture_is_refused_before_it_is_sent(
@@ -529,6 +563,80 @@ def test_arguments_for_httpx_are_passed_on(url: str) -> None:
     ):
         client.segment(b"broken", SUPPORTS)
     assert caught.value.request_id == "mine"
+
+
+# Proxies of the environment, and addresses
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """No variable of a proxy but those that are given."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def given(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return given
+
+
+CLIENTS = [SegmentationClient, AsyncSegmentationClient]
+REFUSED = ["socks://127.0.0.1:9", "socks4://u:secret@127.0.0.1:9", "ftp://127.0.0.1:9", "proxy:1x"]
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("variable", ["all_proxy", "ALL_PROXY", "http_proxy"])
+@pytest.mark.parametrize("value", REFUSED)
+def test_a_proxy_that_cannot_be_used_is_named_with_the_fix(
+    environment: Callable[..., None], kind: type[Any], variable: str, value: str
+) -> None:
+    environment(**{variable: value})
+    with pytest.raises(ServiceUnreachableError) as caught:
+        kind("http://127.0.0.1:8000")
+    said = str(caught.value)
+    assert re.search(rf"{variable.lower()} names.*unset it.*no_proxy.*httpx\[socks\]", said)
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"all_proxy": "socks://127.0.0.1:9", "no_proxy": "127.0.0.1"},
+        {"ALL_PROXY": "socks://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1"},
+        {"all_proxy": "socks://127.0.0.1:9", "no_proxy": "*"},
+        {"https_proxy": "socks://127.0.0.1:9"},
+        {"all_proxy": ""},
+    ],
+)
+def test_a_proxy_that_is_not_needed_does_not_matter(
+    environment: Callable[..., None], url: str, variables: dict[str, str]
+) -> None:
+    environment(**variables)
+    with SegmentationClient(url, headers={"X-Request-ID": "mine"}) as client:
+        assert client.info()["model"] == "tiny"
+
+    async def ask() -> Any:
+        async with AsyncSegmentationClient(url) as client:
+            return (await client.info())["model"]
+
+    assert asyncio.run(ask()) == "tiny"
+
+
+def test_a_proxy_that_is_away_is_named(environment: Callable[..., None], url: str) -> None:
+    environment(http_proxy="http://127.0.0.1:9")
+    with (
+        SegmentationClient(url) as client,
+        pytest.raises(ServiceUnreachableError, match="and the proxy that http_proxy names"),
+    ):
+        client.info()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "localhost:8000", "", "http://a\nb"])
+def test_what_is_no_address_is_unreachable(address: str) -> None:
+    with pytest.raises(ServiceUnreachableError), SegmentationClient(address) as client:
+        client.info()
 
 
 # The one file

@@ -87,7 +87,9 @@ def asking(
 
     Raises RemoteError.
     """
-    with SegmentationClient(url) as client:
+    with _one_sentence():
+        client = SegmentationClient(url)
+    with client:
         supports = _find_support_set(client, shown) if isinstance(shown, str) else shown
         yield RemoteFinder(client, supports, options, settings)
 
