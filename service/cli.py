@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.flags import OneSentence, SettingsCommand
+from service.flags import OneSentence, SettingsCommand, check_unwritten
 
 if TYPE_CHECKING:
     from model.episode import Fusion
@@ -194,6 +194,7 @@ def distill(config: Path, **options: Any) -> None:
 @click.option("--table", type=ANY_PATH, help="Write the paper's Tables 2 to 4 here (Markdown).")
 @click.option("--json", "json_path", type=ANY_PATH, help="Also write the scores here.")
 @click.option("--pictures", type=ANY_PATH, help="Folder for pictures of the first seed.")
+@click.option("--overwrite", is_flag=True, help="Write over what is there.")
 @executor_option
 @device_option
 @precision_option
@@ -206,6 +207,7 @@ def evaluate(
     seeds: tuple[int, ...],
     baseline: "BaselineName | None",
     multiclass: bool,
+    overwrite: bool,
     executor: str | None,
     device: str | None,
     precision: str | None,
@@ -217,6 +219,10 @@ def evaluate(
     from service.inference.engine import placement_of
     from service.settings import read_settings
 
+    if not overwrite:
+        table, report = options["table"], options["json_path"]
+        beside = table.with_suffix(".json") if table and not report else None
+        check_unwritten(table, report, beside, options["pictures"])
     settings = read_settings(executor=executor, device=device, precision=precision)
     shots = shots or (5 if multiclass else 1)
     experiment = Experiment(

@@ -1,5 +1,6 @@
 """The settings as flags of a command, and the command group that speaks in one sentence."""
 
+import signal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from service.mending import MENDABLE, sentence
 
 
 class OneSentence(click.Group):
-    """Whatever a user can mend is one sentence on standard error and exit code 1."""
+    """Whatever a user can mend is one sentence on standard error and exit code 1; Ctrl-C is 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(128 + signal.SIGINT)
         except MENDABLE as error:
             raise click.ClickException(sentence(error)) from error
 
@@ -34,6 +38,15 @@ def setting_flags() -> tuple[click.Option, ...]:
     from service.settings import Settings
 
     return tuple(_flag(name, field) for name, field in Settings.model_fields.items())
+
+
+def check_unwritten(*paths: Path | None) -> None:
+    """Refuse a file that is there, or a folder with anything in it, before hours of work."""
+    for path in paths:
+        if path and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
+            raise click.ClickException(
+                f"{path} is there already; name another, or write over it with --overwrite"
+            )
 
 
 def _flag(name: str, field: Any) -> click.Option:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.episode import FUSIONS
 from pictures import encode, object_mask, photograph
 from service.cli import main
@@ -135,3 +136,49 @@ def test_evaluation_of_a_checkpoint_prints_its_scores(checkpoint: Path, tmp_path
     assert result.exit_code == 0, result.output
     assert "mIoU" in result.stdout
     assert (tmp_path / "scores.json").is_file()
+
+
+@pytest.mark.parametrize("flag", ["--json", "--table", "--pictures"])
+def test_an_evaluation_writes_over_nothing_unasked(tmp_path: Path, flag: str) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "cat.png").write_bytes(b"mine")
+    path = {"--json": taken / "cat.png", "--table": taken / "cat.md", "--pictures": taken}[flag]
+    (taken / "cat.json").write_bytes(b"mine")
+    command = ("evaluate", "--data", tmp_path, flag, path)
+    assert "is there already; name another" in one_sentence(sgone(*command))
+    assert "is there already" not in one_sentence(sgone(*command, "--overwrite"))
+    assert (taken / "cat.json").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("command", ["info", "prepare", "serve", "segment", "evaluate", "train"])
+def test_a_checkpoint_of_nan_is_loaded_by_no_command(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    loaded = load_checkpoint(checkpoint)
+    network = loaded.network
+    network.backbone.state_dict()["layers.0.0.weight"].view(-1)[0] = float("nan")
+    path = tmp_path / "nan.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("model.checkpoint._not_finite", lambda _: None)
+        save_checkpoint(path, network, loaded.transform, loaded.card)
+    (tmp_path / "photograph.png").write_bytes(encode(photograph()))
+    (tmp_path / "mask.png").write_bytes(encode(object_mask().astype(np.uint8)))
+    (tmp_path / "cup").mkdir()
+    for name in ("1", "2"):
+        (tmp_path / "cup" / f"{name}.jpg").write_bytes(encode(photograph(), "JPEG"))
+        (tmp_path / "cup" / f"{name}.png").write_bytes((tmp_path / "mask.png").read_bytes())
+    (tmp_path / "recipe.toml").write_text(
+        f'name = "tiny"\nseed = 0\n[data]\nroot = "{tmp_path}"\nlayout = "folder"\n'
+        '[network]\nbackbone = "mobilenet_v2"\n[schedule]\nsteps = 1\n',
+        encoding="utf-8",
+    )
+    shown = ("--support", tmp_path / "photograph.png", "--mask", tmp_path / "mask.png")
+    given = {
+        "segment": (*shown, "--out", tmp_path / "out", tmp_path / "photograph.png"),
+        "evaluate": ("--data", tmp_path),
+        "train": (tmp_path / "recipe.toml", "--run-dir", tmp_path / "run", "--device", "cpu"),
+    }
+    flag = "--backbone-weights" if command == "train" else "--checkpoint"
+    said = one_sentence(sgone(command, *given.get(command, ()), flag, path))
+    assert "nan.safetensors holds values that are not finite" in said

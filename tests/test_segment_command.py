@@ -347,8 +347,62 @@ def test_a_stopped_run_leaves_whole_files_and_is_gone_on_with(
 
 def test_two_queries_of_one_name_are_refused(local: list[Any], folder: Path, masks: Path) -> None:
     (folder / "1.jpg").write_bytes(encode(photograph(), "JPEG"))
-    assert "two queries would write" in one_sentence(sgone(*local, folder))
+    said = one_sentence(sgone(*local, folder))
+    assert "two queries would write" in said
+    assert f"{folder / '1.jpg'} and {folder / '1.png'}" in said
     assert not masks.exists()
+
+
+@pytest.mark.parametrize("name", ["1.png", "annotations.json", "annotations.jsonl"])
+def test_files_of_nobodys_run_are_neither_results_nor_written_over(
+    local: list[Any], folder: Path, masks: Path, name: str
+) -> None:
+    masks.mkdir()
+    (masks / name).write_bytes(b"mine")
+    command = [*local, "--format", "masks", "--format", "coco", folder]
+    said = one_sentence(sgone(*command))
+    assert f"{masks / name} is there already, and no run of sgone segment wrote it" in said
+    assert contents(masks) == {name: b"mine"}
+
+
+@pytest.mark.parametrize("name", ["sgone-segment.json", "annotations.jsonl"])
+def test_a_broken_note_of_a_run_is_named(
+    local: list[Any], folder: Path, masks: Path, name: str
+) -> None:
+    command = [*local, "--format", "coco", folder]
+    assert sgone(*command).exit_code == 0
+    (masks / name).write_text("{\n", encoding="utf-8")
+    assert f"{masks / name} is broken" in one_sentence(sgone(*command))
+
+
+def test_a_name_that_is_not_utf_8_is_shown_by_its_bytes(
+    local: list[Any], folder: Path, masks: Path
+) -> None:
+    (folder / "1.png").rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    for _ in range(2):
+        assert sgone(*local, "--format", "coco", folder).exit_code == 0
+        text = (masks / "annotations.json").read_text(encoding="utf-8")
+        names = [image["file_name"] for image in json.loads(text)["images"]]
+        assert r"caf\xe9.png" in names
+        assert text.encode().decode("unicode_escape").encode()  # no lone surrogate
+
+
+def test_what_systems_leave_is_no_query(local: list[Any], folder: Path, masks: Path) -> None:
+    for name in ("__MACOSX/1.png", "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "._1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"no photograph")
+    assert sgone(*local, folder).exit_code == 0
+
+
+@pytest.mark.parametrize("value", ["socks://127.0.0.1:9", "socks4://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(
+    command: list[Any], folder: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("all_proxy", value)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    said = one_sentence(sgone(*command, "--url", "http://127.0.0.1:9", folder))
+    assert "all_proxy names" in said
 
 
 def test_a_query_is_never_overwritten(local: list[Any], folder: Path) -> None:

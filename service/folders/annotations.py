@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from service.errors import SettingsError
 from service.folders.outputs import Found, write_whole
 from service.folders.photographs import Query
 from service.images.coco import bounding_box, encode_run_lengths
@@ -26,17 +27,17 @@ class Annotations:
 
     def has(self, query: Query) -> bool:
         """Whether the journal has the query."""
-        return str(query.name) in self._records
+        return _name(query) in self._records
 
     def forget(self, queries: Iterable[Query]) -> None:
         """Take their lines out of the journal."""
         for query in queries:
-            self._records.pop(str(query.name), None)
+            self._records.pop(_name(query), None)
         self._rewrite()
 
     def write(self, query: Query, found: Found) -> None:
         """Append a line to the journal."""
-        record = _describe(str(query.name), found)
+        record = _describe(_name(query), found)
         with self._lock, self._journal.open("a", encoding="utf-8") as journal:
             journal.write(_line(record))
             self._records[record["file_name"]] = record
@@ -54,8 +55,18 @@ def _read(journal: Path) -> dict[str, dict[str, Any]]:
     if not journal.is_file():
         return {}
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
-    records = [json.loads(line) for line in lines if line.endswith("\n")]
-    return {record["file_name"]: record for record in records}
+    try:
+        records = [json.loads(line) for line in lines if line.endswith("\n")]
+        return {record["file_name"]: record for record in records}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{journal} is broken ({error}); remove it, or choose another --out"
+        ) from error
+
+
+def _name(query: Query) -> str:
+    """What is not UTF-8 in it is shown by its bytes: readers of JSON refuse it otherwise."""
+    return str(query.name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -79,13 +79,16 @@ def check_paths(queries: Iterable[Query], pictures: Iterable[Pictures]) -> None:
     """Raise SettingsError where a file would be written twice, or over a query."""
     queries, pictures = list(queries), list(pictures)
     originals = {query.path.resolve() for query in queries}
-    taken = set()
-    for path in (picture.path(query) for query in queries for picture in pictures):
-        if path in taken:
-            raise SettingsError(f"two queries would write {path}; rename one, or run them apart")
+    taken: dict[Path, Query] = {}
+    for path, query in ((picture.path(query), query) for query in queries for picture in pictures):
+        other = taken.setdefault(path, query)
+        if other is not query:
+            raise SettingsError(
+                f"two queries would write {path}: {other.path} and {query.path}; rename one, or "
+                "run them apart"
+            )
         if path.resolve() in originals:
             raise SettingsError(f"{path} would overwrite a query; choose another --out")
-        taken.add(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tqdm import tqdm
 
 from service.errors import ServiceError, SettingsError
-from service.folders.annotations import Annotations
+from service.folders.annotations import FILE, JOURNAL, Annotations
 from service.folders.outputs import Format, Found, PictureKind, Pictures, check_paths, write_whole
 from service.folders.photographs import Query, list_queries
 from service.options import KShotOptions
@@ -57,11 +57,13 @@ def plan_sweep(
 def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool, jobs: int) -> int:
     """Write what is not there yet; returns how many queries failed.
 
-    Raises SettingsError where ``out`` holds the results of other supports or options.
+    Raises SettingsError where ``out`` holds the results of other supports or options, or
+    files that no run wrote.
     """
     facts = finder.facts | options.model_dump(include=SHAPING)
     if not overwrite:
         _check_same_run(sweep.out, facts)
+        _check_own(sweep)
     annotations = Annotations(sweep.out) if sweep.coco else None
     formats: list[Format] = [*sweep.pictures, *([annotations] if annotations else [])]
     if overwrite:
@@ -81,13 +83,36 @@ def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool,
 def _check_same_run(out: Path, facts: dict[str, Any]) -> None:
     """Refuse to mix results: nobody could tell masks of two objects, or two thresholds, apart."""
     path = out / RUN_FILE
-    earlier = json.loads(path.read_bytes()) if path.is_file() else facts
+    earlier = _read_facts(path) if path.is_file() else facts
     changed = [name for name in facts if earlier.get(name) != facts[name]]
     if changed:
         raise SettingsError(
             f"the results in {out} were made with another {', '.join(changed)}; "
             "choose another --out, or do them again with --overwrite"
         )
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"{path} is broken ({error}); choose another --out, or do it again with --overwrite"
+        ) from error
+
+
+def _check_own(sweep: Sweep) -> None:
+    """A file that no run wrote would be taken for a query's result, or written over."""
+    if (sweep.out / RUN_FILE).exists():
+        return
+    paths = (picture.path(query) for query in sweep.queries for picture in sweep.pictures)
+    notes = (sweep.out / name for name in (FILE, JOURNAL) if sweep.coco)
+    for path in chain(notes, paths):
+        if path.exists():
+            raise SettingsError(
+                f"{path} is there already, and no run of sgone segment wrote it; choose another "
+                "--out, or write over it with --overwrite"
+            )
 
 
 def _write_all(queries: list[Query], finder: Finder, formats: list[Format], jobs: int) -> int:
