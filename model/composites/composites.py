@@ -8,6 +8,7 @@ category, cut out and pasted on another photograph, has an exact mask and no hab
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -101,12 +102,15 @@ def main(recipe: CompositeRecipe, out: Path, processes: int | None = None) -> No
     unfinished = out.with_name(f".{out.name}.unfinished")
     if unfinished.exists():  # a run was killed
         shutil.rmtree(unfinished)
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin_process) as pool:
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin_process)
+    try:
         cut = partial(_cut, recipe, unfinished / "cutouts")
         cutouts = _enough(recipe, _for_each(categories, pool, cut, "Cutting out"))
         ingredients = Ingredients(cutouts, backgrounds, recipe.side)
         compose = partial(_compose, recipe, ingredients, unfinished / "composites")
         _for_each(list(cutouts), pool, compose, "Pasting")
+    finally:
+        pool.shutdown(cancel_futures=True)
     (unfinished / "composites").rename(out)
     shutil.rmtree(unfinished)
     print(f"{out}: {recipe.per_class} composites of each of {len(cutouts)} categories")
@@ -115,8 +119,10 @@ def main(recipe: CompositeRecipe, out: Path, processes: int | None = None) -> No
 def _begin_process() -> None:
     """OpenCV computes in one thread; another thread ends this process when the command is killed.
 
-    A process left behind would write among the files of the next run.
+    A terminal sends Ctrl-C to this process as well; the command answers it. A process left behind
+    would write among the files of the next run.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     Thread(target=_end_with_parent, daemon=True).start()
 

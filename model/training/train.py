@@ -98,26 +98,25 @@ class TrainingRun:
         loss = self._build_loss(training)
         # A backbone that learns gives other features each time: its store is made anew.
         held_out = self._store(self.validation.loader) if self.recipe.freeze_backbone else None
-        bar = tqdm(
+        with tqdm(
             total=schedule.steps,
             initial=progress.step,
             desc=self.recipe.name,
             disable=not rank.leads,
-        )
-        for batch in self._batches(training):
-            progress.losses.append(self._step(loss, batch))
-            progress.step += 1
-            bar.set_postfix(loss=f"{progress.losses[-1]:.3f}", refresh=False)
-            bar.update()
-            if progress.step % schedule.evaluate_every and progress.step < schedule.steps:
-                continue
-            self._evaluate(held_out or self._store(self.validation.loader))
-            if rank.leads:
-                draw_curves(progress, self.folder / "curves.png")
-                save_progress(state, modules, self.optimiser, progress, identity)
-            if progress.evaluations_since_best() >= schedule.patience:
-                break
-        bar.close()
+        ) as bar:
+            for batch in self._batches(training):
+                progress.losses.append(self._step(loss, batch))
+                progress.step += 1
+                bar.set_postfix(loss=f"{progress.losses[-1]:.3f}", refresh=False)
+                bar.update()
+                if progress.step % schedule.evaluate_every and progress.step < schedule.steps:
+                    continue
+                self._evaluate(held_out or self._store(self.validation.loader))
+                if rank.leads:
+                    draw_curves(progress, self.folder / "curves.png")
+                    save_progress(state, modules, self.optimiser, progress, identity)
+                if progress.evaluations_since_best() >= schedule.patience:
+                    break
 
     @property
     def kept(self) -> SGOne:
