@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from service.http import problems
-from service.http.budget import Budget
+from service.http.budget import Budget, disk_room
 from service.http.deadline import Deadlines
 from service.http.guard import Guard
 from service.http.head import HeadAsGet
@@ -65,6 +65,14 @@ def create_app(
     app.include_router(operations.router)
     app.include_router(page.router)
     problems.install(app)
+    _add_middleware(app, settings)
+    app.add_middleware(Observe, telemetry=telemetry)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """From the innermost on: a request meets the last one first."""
     app.add_middleware(HeadAsGet)
     app.add_middleware(
         Deadlines,
@@ -80,7 +88,7 @@ def create_app(
         max_bytes_of={batch.PATH: settings.max_batch_bytes},
         patience_ms=settings.request_timeout_ms,
         memory=Budget(settings.max_bodies_bytes, "memory"),
-        disk=Budget(settings.max_spool_bytes, "disk"),
+        disk=Budget(settings.max_spool_bytes, "disk", partial(disk_room, settings.spool_dir)),
     )
     if origins:
         app.add_middleware(
@@ -90,9 +98,6 @@ def create_app(
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
-    app.add_middleware(Observe, telemetry=telemetry)
-    app.openapi = partial(describe, app)  # type: ignore[method-assign]
-    return app
 
 
 def open_library(settings: Settings) -> Library:

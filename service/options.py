@@ -31,8 +31,12 @@ class Expected:
     values: str
 
 
+# "on" is what a checkbox of an HTML form sends.
+_FLAGS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
+
+
 def _flag(text: object) -> object:
-    return {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
+    return _FLAGS.get(str(text).lower(), text)
 
 
 def _number(text: object) -> object:

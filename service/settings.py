@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Bytes of disk that the bodies of all batches together take."),
     ] = 4 * 1024 * 1024 * 1024
+    spool_dir: Annotated[
+        Path | None,
+        Field(description="Folder for the bodies of batches; the system's temporary one if unset."),
+    ] = None
     max_connections: Annotated[
         int,
         Field(

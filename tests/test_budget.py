@@ -111,3 +111,10 @@ def test_a_compressed_body_is_refused_unread(encoding) -> None:
     headers = (("content-encoding", encoding), ("content-length", 10))
     with pytest.raises(UnsupportedMediaTypeError, match=encoding):
         run(guard(read_once), request("/segment", *headers), unread)
+
+
+def test_a_disk_without_room_takes_no_body() -> None:
+    budget = Budget(100, "disk", room=lambda: 50)
+    budget.check(50)
+    with pytest.raises(BodiesFullError):
+        budget.check(51)

@@ -363,3 +363,11 @@ def client_body() -> bytes:
         lines += [b"--limit\r\nContent-Disposition: ", disposition.encode(), b"\r\n\r\n"]
         lines += [content, b"\r\n"]
     return b"".join([*lines, b"--limit--\r\n"])
+
+
+def test_a_blank_option_is_not_set_and_a_checkbox_is_true(client: TestClient) -> None:
+    blank = {"threshold": "", "label": " ", "fill_holes": "on"}
+    response = client.post("/segment", files=one_shot_form(), data=blank)
+    assert response.status_code == 200
+    plain = client.post("/segment?fill_holes=true", files=one_shot_form())
+    assert response.content == plain.content

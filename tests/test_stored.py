@@ -20,7 +20,14 @@ from service.inference.engine import Engine, FreshSupport, Prediction
 from service.library.sets import NewPair
 from service.segment.pairs import THE_OBJECT, Shown
 from service.segment.runtime import Runtime
-from service.segment.supports import ReadySupport, keep_encodings, load_supports, pack, unpack
+from service.segment.supports import (
+    ReadySupport,
+    encoding_key,
+    keep_encodings,
+    load_supports,
+    pack,
+    unpack,
+)
 from service.settings import Settings
 
 QUERY = photograph(37, 51, seed=1)
@@ -158,3 +165,18 @@ def test_an_encoding_of_many_arrays_keeps_their_order_and_type() -> None:
     for before, after in zip(encoding, unpack(content), strict=True):
         assert (after.dtype, after.shape) == (np.float32, before.shape)
         assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", pack((np.ones(3, np.float32),))[:-4]])
+def test_an_encoding_that_cannot_be_read_is_made_anew(
+    runtime: Runtime, set_id: str, content: bytes
+) -> None:
+    supports, prediction = use(runtime, set_id)
+    keep_encodings(runtime, supports, prediction.encodings)
+    assert supports[0].pair_id is not None
+    runtime.library.keep_encodings(encoding_key(runtime.engine), {supports[0].pair_id: content})
+    again, repeated = use(runtime, set_id)
+    assert isinstance(again[0].shot, FreshSupport)
+    assert_array_equal(repeated.logits, prediction.logits)
+    keep_encodings(runtime, again, repeated.encodings)
+    assert not any(support.unkept for support in load_set(runtime, set_id))

@@ -80,7 +80,7 @@ async def open_form(
     Raises RequestErrors, and StorageFullError where the disk cannot hold them.
     """
     layout = _checked_layout(request, layout)
-    with Spool() as spool:
+    with Spool(settings.spool_dir) as spool:
         parts = await read_parts(request, layout, layout.max_parts(settings), spool.new_file)
         yield _arrange(request, layout, parts, _spooled_part)
 
@@ -114,7 +114,7 @@ def _arrange(
     return Form(
         layout,
         files,
-        {name: _text(name, values[name][0]) for name in layout.option_names if values[name]},
+        {name: text for name in layout.option_names if (text := _option(name, values[name]))},
         {name: [_text(name, value) for value in values[name]] for name in layout.texts},
         {parameter.name: query.getlist(parameter.name) for parameter in layout.parameters},
     )
@@ -154,6 +154,11 @@ def _text(name: str, value: SentValue) -> str:
     if not isinstance(value, str):
         raise NotAFileError(f"part {name} is a file; send it as text", field=name)
     return value
+
+
+def _option(name: str, values: Sequence[SentValue]) -> str:
+    """Blank where it is not sent; sent blank, as HTML forms do, it is not set either."""
+    return _text(name, values[0]).strip() if values else ""
 
 
 def _part(field: str, file: SentFile) -> Part:

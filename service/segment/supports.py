@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.executors.protocol import EncodedShots
@@ -98,7 +99,9 @@ async def _decode(
 async def _load_set(runtime: Runtime, set_id: str) -> tuple[SupportSet, list[ReadySupport]]:
     find = partial(runtime.library.shots, set_id, encoding_key(runtime.engine))
     described, pairs = await runtime.in_worker(find)
-    supports = await _in_workers(runtime, [partial(_stored, runtime, pair) for pair in pairs])
+    supports = await _in_workers(
+        runtime, [partial(_stored, runtime, set_id, pair) for pair in pairs]
+    )
     return described, supports
 
 
@@ -120,10 +123,20 @@ def _sent(runtime: Runtime, sent_image: SentPart, sent_mask: SentPart) -> ReadyS
     return ReadySupport(runtime.engine.fresh(runtime.decode_support(image, mask), key))
 
 
-def _stored(runtime: Runtime, pair: StoredShot) -> ReadySupport:
-    """The encoding that is stored, or else the pair at the network's size."""
+def _stored(runtime: Runtime, set_id: str, pair: StoredShot) -> ReadySupport:
+    """The encoding that is stored, or else the pair at the network's size.
+
+    An encoding that cannot be read is made, and kept, anew.
+    """
+    image, mask = pair.image, pair.mask
     if pair.encoding is not None:
-        return ReadySupport(unpack(pair.encoding), pair.pair_id)
-    image = Part(f"image of pair {pair.pair_id}", pair.image or b"")
-    mask = Part(f"mask of pair {pair.pair_id}", pair.mask or b"")
-    return ReadySupport(runtime.engine.fresh(runtime.decode_support(image, mask)), pair.pair_id)
+        try:
+            return ReadySupport(unpack(pair.encoding), pair.pair_id)
+        except (SafetensorError, KeyError) as error:
+            _log.warning("the encoding of pair %s is made anew: %s", pair.pair_id, error)
+            image = runtime.library.image(set_id, pair.pair_id)
+            mask = runtime.library.mask(set_id, pair.pair_id)
+    image_part = Part(f"image of pair {pair.pair_id}", image or b"")
+    mask_part = Part(f"mask of pair {pair.pair_id}", mask or b"")
+    fresh = runtime.engine.fresh(runtime.decode_support(image_part, mask_part))
+    return ReadySupport(fresh, pair.pair_id)
