@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from killed import kill_at_step
 from model.configuration import read_toml
 from model.distillation import distill, regression
-from model.distillation.curriculum import Curriculum, Schedule
+from model.distillation.curriculum import Curriculum, DistillationSchedule
 from model.distillation.judge import nearest_neighbour_accuracy
 from model.distillation.regression import draw, fit_layer
 from model.distillation.student import GIVEN, Student
@@ -184,9 +184,9 @@ def test_a_run_may_be_lengthened_but_not_changed_when_it_resumes(material, tmp_p
 
 
 def test_a_distillation_that_diverges_keeps_its_last_good_state(material, tmp_path, monkeypatch):
-    rate = Schedule.rate
+    rate = DistillationSchedule.rate
     monkeypatch.setattr(
-        Schedule, "rate", lambda self, step: 1e30 if step == 2 else rate(self, step)
+        DistillationSchedule, "rate", lambda self, step: 1e30 if step == 2 else rate(self, step)
     )
     with pytest.raises(DivergenceError, match=r"step 4: its \w+ is (nan|inf); lower learning_rate"):
         run(material, tmp_path)
