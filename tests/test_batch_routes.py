@@ -400,8 +400,8 @@ def test_the_file_on_disk_is_closed_with_the_reply(
     opened: list[Any] = []
     open_file = __import__("tempfile").TemporaryFile
 
-    def remember(*args: Any) -> Any:
-        opened.append(open_file(*args))
+    def remember(*args: Any, **options: Any) -> Any:
+        opened.append(open_file(*args, **options))
         return opened[-1]
 
     monkeypatch.setattr("tempfile.TemporaryFile", remember)
