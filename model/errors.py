@@ -4,7 +4,11 @@ ModelError
 ├── InputError            the caller's image, mask or option (``code`` is stable, for machines)
 │   ├── EmptyMaskError
 │   ├── MaskSizeError
-│   └── ImageShapeError
+│   ├── ImageShapeError
+│   └── ImageFileError    a file; its message begins with the verb, for a caller that names the file
+│       ├── NotAnImageError
+│       ├── BrokenImageError
+│       └── ImageTooLargeError
 ├── CheckpointError       a checkpoint that is missing, truncated, foreign or tampered with
 ├── DatasetError          a file or folder of a data set
 ├── ConfigError           a training configuration
@@ -39,6 +43,22 @@ class ImageShapeError(InputError):
     """An array that is not an (H, W, 3) uint8 photograph or an (H, W) bool mask."""
 
     code = "invalid_image"
+
+
+class ImageFileError(InputError):
+    """A file that gives no photograph or mask; the message begins with the verb."""
+
+
+class NotAnImageError(ImageFileError):
+    """Bytes of no kind that is accepted."""
+
+
+class BrokenImageError(ImageFileError):
+    """An image that is empty, truncated, broken or of a kind that cannot be decoded right."""
+
+
+class ImageTooLargeError(ImageFileError):
+    """An image of more pixels than the caller allows."""
 
 
 class CheckpointError(ModelError):

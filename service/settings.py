@@ -12,7 +12,7 @@ from service.errors import SettingsError
 
 PREFIX = "SGONE_"
 SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
-# Pillow warns of a decompression bomb above this, and refuses above twice as much. Its own limit
+# The same as in model.images.opening: Pillow warns of a decompression bomb above this, and refuses above twice as much. Its own limit
 # stays as it is: to change it would change it for the whole process.
 PILLOW_MAX_PIXELS = 89_478_485
 

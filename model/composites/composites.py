@@ -28,7 +28,7 @@ from model.composites.near_voc import shows_voc
 from model.data.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import DatasetError
-from model.pixels import photograph_pixels
+from model.images.pixels import photograph_pixels
 
 LEAST_CUTOUTS = 5
 """A category with fewer is left out: its composites would show the same few objects."""

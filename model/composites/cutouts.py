@@ -21,7 +21,7 @@ from model.data.leftovers import is_leftover
 from model.data.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import ConfigError, DatasetError
-from model.pixels import photograph_pixels
+from model.images.pixels import photograph_pixels
 
 NO_OBJECTS = ("BACKGROUND_Google", "brain", "ceiling_fan", "yin_yang")
 """Photographs of anything, drawings, and a thing of which GrabCut finds single blades."""

@@ -16,7 +16,7 @@ from model.data.leftovers import is_leftover
 from model.data.listing import Sample, SegmentationDataset, open_image, read_all, read_lines
 from model.data.lookup import name_parts, spelled
 from model.errors import DatasetError
-from model.pixels import mask_pixels
+from model.images.pixels import mask_pixels
 
 PHOTOGRAPH_SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 

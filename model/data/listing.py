@@ -8,11 +8,12 @@ from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from model.episode import Photograph
-from model.errors import DatasetError
-from model.pixels import photograph_pixels
+from model.errors import DatasetError, ImageFileError
+from model.images.opening import open_upright
+from model.images.pixels import photograph_pixels
 from model.text import read_text
 
 Item = TypeVar("Item")
@@ -120,15 +121,15 @@ def join(first: SegmentationDataset, second: SegmentationDataset) -> Segmentatio
 
 
 def open_image(path: Path) -> Image.Image:
-    """A decoded image; DatasetError names a file that is missing or broken."""
+    """An upright image (EXIF); DatasetError names a file that is missing or broken."""
     try:
-        image = Image.open(path)
-        image.load()
+        return open_upright(path.read_bytes())
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise DatasetError(f"{path} cannot be decoded ({error})") from error
-    return image
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror})") from error
+    except ImageFileError as error:
+        raise DatasetError(f"{path} {error}") from error
 
 
 def read_all(read: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -1,6 +1,5 @@
 """Photographs without masks, all in memory, and random views of them, a batch at a time."""
 
-import io
 import math
 import tarfile
 from collections.abc import Iterator
@@ -12,12 +11,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from model.data.leftovers import is_leftover
 from model.data.listing import read_all, read_lines
-from model.errors import DatasetError
+from model.errors import DatasetError, ImageFileError
+from model.images.opening import open_upright
+from model.images.pixels import photograph_pixels
 from model.network.backbone import normalise
 from model.transforms import TransformConfig
 
@@ -33,7 +34,7 @@ class Photographs(NamedTuple):
     """N photographs, stretched to squares; ``aspects`` undoes that when a view is cut."""
 
     pixels: Tensor  # (N, 3, 192, 192) uint8 RGB, on any device; the rest on the CPU
-    aspects: Tensor  # (N,) float32, width / height of the file
+    aspects: Tensor  # (N,) float32, width / height of the upright file
     labels: tuple[str, ...]  # the class of each, "" where it has none
 
     def select(self, rows: Tensor) -> "Photographs":
@@ -159,10 +160,10 @@ def _read(file: tuple[str, str, bytes]) -> tuple[NDArray[np.uint8], float, str]:
     """A photograph's label, name and content -> its square of pixels, aspect and label."""
     label, name, content = file
     try:
-        image = Image.open(io.BytesIO(content))
-        square = image.convert("RGB").resize((STORED_SIDE, STORED_SIDE), Image.Resampling.BICUBIC)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise DatasetError(f"{name} cannot be decoded ({error})") from error
+        image = Image.fromarray(photograph_pixels(open_upright(content)))
+    except ImageFileError as error:
+        raise DatasetError(f"{name} {error}") from error
+    square = image.resize((STORED_SIDE, STORED_SIDE), Image.Resampling.BICUBIC)
     return np.asarray(square), image.width / image.height, label
 
 

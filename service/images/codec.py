@@ -1,19 +1,17 @@
-"""Upload bytes to photographs and object masks: types, limits, EXIF orientation.
+"""Upload bytes to photographs and object masks: types, limits, errors that name the part.
 
 What is accepted is written for users in docs/reference/images.md; the two change together.
 """
 
-import struct
-from collections.abc import Callable
-from contextlib import suppress
 from io import BytesIO
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from model.episode import ObjectMask, Photograph, Support
-from model.errors import InputError
-from model.pixels import mask_pixels, photograph_pixels
+from model.errors import ImageFileError, ImageTooLargeError, InputError, NotAnImageError
+from model.images.opening import FORMATS, open_upright
+from model.images.pixels import mask_pixels, photograph_pixels
 from service.errors import (
     ServiceError,
     TooManyPixelsError,
@@ -22,19 +20,14 @@ from service.errors import (
     unusable,
 )
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
-ACCEPTED = "JPEG, PNG, WebP, BMP or TIFF"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _FOREIGN = (b"GIF8", b"%PDF", b"PK\x03\x04", b"8BPS", b"\0\0\1\0", b"<", b"{", b"\x93NUMPY")
 # Declared types that leave the question to the content: accepted ones and "some bytes".
-_OPEN_TYPES = frozenset(f"image/{name.lower()}" for name in FORMATS) | {
+_OPEN_TYPES = frozenset(MEDIA_TYPES) | {
     *("", "application/octet-stream", "binary/octet-stream", "image/*"),
     *("image/jpg", "image/pjpeg", "image/x-png", "image/x-bmp", "image/x-ms-bmp"),
 }
-_BROKEN_EXIF = (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
-
-Pixels = TypeVar("Pixels")
 
 
 class Part(NamedTuple):
@@ -54,12 +47,12 @@ def decode_photograph(part: Part, max_pixels: int) -> Photograph:
 
     Raises UndecodableImageError, UnsupportedMediaTypeError or TooManyPixelsError.
     """
-    return _decode(part, max_pixels, photograph_pixels)
+    return photograph_pixels(_open(part, max_pixels))
 
 
 def decode_mask(part: Part, max_pixels: int) -> ObjectMask:
     """Part -> (H, W) bool, upright by its own EXIF tag. Raises as decode_photograph does."""
-    return _decode(part, max_pixels, mask_pixels)
+    return mask_pixels(_open(part, max_pixels))
 
 
 def decode_support(image: Part, mask: Part, max_pixels: int) -> Support:
@@ -78,53 +71,26 @@ def media_type(content: bytes) -> str:
         return "image/jpeg" if image.format == "MPO" else f"image/{image.format}".lower()
 
 
-def _decode(part: Part, max_pixels: int, read: Callable[[Image.Image], Pixels]) -> Pixels:
-    try:
-        return read(_open(part, max_pixels))
-    except ServiceError:
-        raise
-    # Pillow answers a broken file with whatever its parsers meet: OSError, SyntaxError, ValueError,
-    # struct.error, KeyError, OverflowError and others. Here each means the same.
-    except Exception as error:
-        raise UndecodableImageError(
-            f"{part.field} is broken, truncated or of a rare kind; save it again as {ACCEPTED}",
-            field=part.field,
-        ) from error
-
-
 def _open(part: Part, max_pixels: int) -> Image.Image:
-    """The first frame, upright; its pixels are counted from the header, before decoding."""
-    if not part.content:
-        raise UndecodableImageError(f"{part.field} is empty; send {ACCEPTED}", field=part.field)
     try:
-        image = Image.open(BytesIO(part.content), formats=FORMATS)
-    except UnidentifiedImageError:
-        _refuse_foreign(part)
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels(part, "far too many", max_pixels) from error
-    if image.width * image.height > max_pixels:
-        raise _too_many_pixels(part, f"{image.width}x{image.height}", max_pixels)
-    image.load()
-    with suppress(*_BROKEN_EXIF):  # a photograph with a broken tag is still a photograph
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
+        return open_upright(part.content, max_pixels)
+    except ImageFileError as error:
+        raise _named(error, part) from error
 
 
-def _refuse_foreign(part: Part) -> None:
-    """Raise where the content, or else the declared type, is of another kind."""
+def _named(error: ImageFileError, part: Part) -> ServiceError:
+    """The same as a reply, which names the part."""
+    if isinstance(error, ImageTooLargeError):
+        return TooManyPixelsError(f"{part.field} {error}", field=part.field)
+    if isinstance(error, NotAnImageError) and _is_of_another_kind(part):
+        return UnsupportedMediaTypeError(f"{part.field} {error}", field=part.field)
+    return UndecodableImageError(f"{part.field} {error}", field=part.field)
+
+
+def _is_of_another_kind(part: Part) -> bool:
+    """Whether the content, or else the declared type, is recognisably no accepted image."""
     if part.content.startswith(_SIGNATURES):
-        return
-    foreign = part.content.lstrip().startswith(_FOREIGN) or part.content[4:8] == b"ftyp"
+        return False
     declared = part.media_type.partition(";")[0].strip().lower()
-    if foreign or declared not in _OPEN_TYPES:
-        raise UnsupportedMediaTypeError(
-            f"{part.field} is not an image of an accepted type; send {ACCEPTED}", field=part.field
-        )
-
-
-def _too_many_pixels(part: Part, size: str, max_pixels: int) -> TooManyPixelsError:
-    return TooManyPixelsError(
-        f"{part.field} has {size} pixels, the limit is {max_pixels}; send a smaller image",
-        field=part.field,
-    )
+    foreign = part.content.lstrip().startswith(_FOREIGN) or part.content[4:8] == b"ftyp"
+    return foreign or declared not in _OPEN_TYPES

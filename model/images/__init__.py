@@ -1,0 +1,1 @@
+"""Image files and what they show: the one way in which photographs and masks are opened."""
