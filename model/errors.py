@@ -5,6 +5,8 @@ ModelError
 │   ├── EmptyMaskError
 │   ├── MaskSizeError
 │   ├── ImageShapeError
+│   ├── MaskFormatError
+│   ├── AmbiguousMaskError  its message begins with the verb, as those of files do
 │   └── ImageFileError    a file; its message begins with the verb, for a caller that names the file
 │       ├── NotAnImageError
 │       ├── BrokenImageError
@@ -43,6 +45,22 @@ class ImageShapeError(InputError):
     """An array that is not an (H, W, 3) uint8 photograph or an (H, W) bool mask."""
 
     code = "invalid_image"
+
+
+class MaskFormatError(InputError):
+    """A mask that cannot be read in the way that was asked for."""
+
+    code = "unsuitable_mask_format"
+
+
+class AmbiguousMaskError(InputError):
+    """A mask file that allows two readings; ``formats`` are their names."""
+
+    code = "ambiguous_mask"
+
+    def __init__(self, message: str, formats: tuple[str, str]) -> None:
+        super().__init__(message)
+        self.formats = formats
 
 
 class ImageFileError(InputError):

@@ -25,6 +25,7 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── UndecodableImageError          undecodable_image
 │   ├── InvalidImageError              invalid_image
 │   ├── EmptyMaskError                 empty_mask
+│   ├── UnclearMaskError               ambiguous_mask
 │   ├── MaskSizeMismatchError          mask_size_mismatch
 │   └── TooManyPixelsError        413  too_many_pixels
 ├── OriginError                   403  where the request comes from
@@ -179,6 +180,12 @@ class InvalidImageError(ImageError, title="An image cannot be used"):
 
 class EmptyMaskError(ImageError, title="A support mask is empty"):
     """A support mask without a single object pixel."""
+
+
+class UnclearMaskError(
+    ImageError, title="A support mask can be read in two ways", code="ambiguous_mask"
+):
+    """A mask file that can be read in two ways; ``mask_format`` says which is meant."""
 
 
 class MaskSizeMismatchError(ImageError, title="A support mask has another size than its image"):

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from model.data.leftovers import is_leftover
 from model.data.listing import Sample, SegmentationDataset, open_image, read_all, read_lines
 from model.data.lookup import name_parts, spelled
-from model.errors import DatasetError
-from model.images.pixels import mask_pixels
+from model.errors import AmbiguousMaskError, DatasetError
+from model.images.masks import read_mask
 
 PHOTOGRAPH_SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -40,7 +40,13 @@ def image_folder(root: Path, list_file: Path | None = None) -> SegmentationDatas
 
 def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
     """1 on the object by the service's mask rules, else 0; a folder holds one class."""
-    label: NDArray[np.uint8] = mask_pixels(open_image(sample.annotation)).astype(np.uint8)
+    image = open_image(sample.annotation)
+    try:
+        label: NDArray[np.uint8] = read_mask(image).mask.astype(np.uint8)
+    except AmbiguousMaskError as error:
+        raise DatasetError(
+            f"{sample.annotation} {error}; save it as grey, 255 on the object and 0 elsewhere"
+        ) from error
     return label
 
 

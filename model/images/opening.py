@@ -1,6 +1,6 @@
 """Image files to upright Pillow images, for everybody who opens one: its bounds and its errors.
 
-What is accepted is written for users in docs/api.md; the two change together.
+What is accepted is written for users in docs/reference/images.md; the two change together.
 """
 
 import struct
@@ -16,6 +16,9 @@ ACCEPTED = "JPEG, PNG, WebP, BMP or TIFF"
 # Above it Pillow warns of a decompression bomb, above twice it refuses: its own limit stays in
 # force, since changing it would change it for the whole process.
 PILLOW_MAX_PIXELS = 89_478_485
+_MODES = frozenset(
+    {*("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "I", "F"), "I;16", "I;16B"}
+)
 _BROKEN_EXIF = (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
 
 
@@ -52,7 +55,14 @@ def _decode(content: bytes, max_pixels: int) -> Image.Image:
     image.load()
     with suppress(*_BROKEN_EXIF):  # a photograph with a broken tag is still a photograph
         ImageOps.exif_transpose(image, in_place=True)
-    return image
+    return image if image.mode in _MODES else _as_rgb(image)
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Modes that nobody else needs to know, such as LAB."""
+    converted = image.convert("RGB")
+    converted.format = image.format
+    return converted
 
 
 def _too_large(size: str, max_pixels: int) -> ImageTooLargeError:

@@ -9,12 +9,22 @@ from typing import NamedTuple
 from PIL import Image
 
 from model.episode import ObjectMask, Photograph, Support
-from model.errors import ImageFileError, ImageTooLargeError, InputError, NotAnImageError
+from model.errors import (
+    AmbiguousMaskError,
+    ImageFileError,
+    ImageTooLargeError,
+    InputError,
+    MaskFormatError,
+    NotAnImageError,
+)
+from model.images.masks import MaskFormat, MaskReading, read_mask
 from model.images.opening import FORMATS, open_upright
-from model.images.pixels import mask_pixels, photograph_pixels
+from model.images.pixels import photograph_pixels
 from service.errors import (
+    InvalidOptionError,
     ServiceError,
     TooManyPixelsError,
+    UnclearMaskError,
     UndecodableImageError,
     UnsupportedMediaTypeError,
     unusable,
@@ -50,18 +60,40 @@ def decode_photograph(part: Part, max_pixels: int) -> Photograph:
     return photograph_pixels(_open(part, max_pixels))
 
 
-def decode_mask(part: Part, max_pixels: int) -> ObjectMask:
-    """Part -> (H, W) bool, upright by its own EXIF tag. Raises as decode_photograph does."""
-    return mask_pixels(_open(part, max_pixels))
+def decode_mask(part: Part, max_pixels: int, mask_format: MaskFormat = "auto") -> MaskReading:
+    """Part -> its (H, W) object pixels, upright by its own EXIF tag.
+
+    Raises as decode_photograph does, UnclearMaskError or InvalidOptionError.
+    """
+    image = _open(part, max_pixels)
+    try:
+        return read_mask(image, mask_format)
+    except AmbiguousMaskError as error:
+        either = " or ".join(f"mask_format={name}" for name in error.formats)
+        raise UnclearMaskError(
+            f"{part.field} {error}; send {either}, or save it as grey with 0 and 255",
+            field=part.field,
+        ) from error
+    except MaskFormatError as error:
+        raise InvalidOptionError(
+            f"mask_format is {mask_format!r}, but {part.field} {error}", field="mask_format"
+        ) from error
 
 
-def decode_support(image: Part, mask: Part, max_pixels: int) -> Support:
+def decode_support(
+    image: Part, mask: Part, max_pixels: int, mask_format: MaskFormat = "auto"
+) -> Support:
     """One shot; raises the errors of its two parts, EmptyMaskError or MaskSizeMismatchError."""
     photograph = decode_photograph(image, max_pixels)
+    return as_support(photograph, decode_mask(mask, max_pixels, mask_format).mask, mask.field)
+
+
+def as_support(photograph: Photograph, mask: ObjectMask, field: str) -> Support:
+    """One shot of what has been decoded; raises EmptyMaskError or MaskSizeMismatchError."""
     try:
-        return Support(photograph, decode_mask(mask, max_pixels))
+        return Support(photograph, mask)
     except InputError as error:
-        raise unusable(error, mask.field) from error
+        raise unusable(error, field) from error
 
 
 def media_type(content: bytes) -> str:
