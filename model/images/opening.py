@@ -9,13 +9,17 @@ from io import BytesIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from model.errors import BrokenImageError, ImageTooLargeError, NotAnImageError
+from model.errors import BrokenImageError, ImageFileError, ImageTooLargeError, NotAnImageError
+from model.images.structure import check_structure, ends_early
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 ACCEPTED = "JPEG, PNG, WebP, BMP or TIFF"
 # Above it Pillow warns of a decompression bomb, above twice it refuses: its own limit stays in
 # force, since changing it would change it for the whole process.
 PILLOW_MAX_PIXELS = 89_478_485
+_END_OF_JPEG = b"\xff\xd9"
+# Share of a cut JPEG's rows.
+_MAY_BE_MISSING = 1 / 20
 _MODES = frozenset(
     {*("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "I", "F"), "I;16", "I;16B"}
 )
@@ -25,15 +29,16 @@ _BROKEN_EXIF = (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct
 def open_upright(content: bytes, max_pixels: int = PILLOW_MAX_PIXELS) -> Image.Image:
     """The first frame of a file, decoded and turned as its EXIF orientation says.
 
-    The type is that of the content, whatever the file is called. Pixels are counted before they
-    are decoded. Raises NotAnImageError, BrokenImageError or ImageTooLargeError, whose messages
-    begin with the verb: the caller says which file it is.
+    The type is that of the content, whatever the file is called. Pixels, scans, chunks and tags are
+    counted before anything is decoded. Raises NotAnImageError, BrokenImageError or
+    ImageTooLargeError, whose messages begin with the verb: the caller says which file it is.
     """
     if not content:
         raise BrokenImageError(f"is empty; send {ACCEPTED}")
+    check_structure(content)
     try:
         return _decode(content, max_pixels)
-    except (ImageTooLargeError, NotAnImageError):
+    except ImageFileError:
         raise
     # Pillow answers a broken file with whatever its parsers meet: OSError, SyntaxError, ValueError,
     # struct.error, KeyError, OverflowError and others. Here each means the same.
@@ -44,6 +49,8 @@ def open_upright(content: bytes, max_pixels: int = PILLOW_MAX_PIXELS) -> Image.I
 
 
 def _decode(content: bytes, max_pixels: int) -> Image.Image:
+    if ended := ends_early(content):
+        content += _END_OF_JPEG
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -53,9 +60,19 @@ def _decode(content: bytes, max_pixels: int) -> Image.Image:
     if image.width * image.height > max_pixels:
         raise _too_large(f"{image.width}x{image.height}", max_pixels)
     image.load()
+    if ended:
+        _check_rows(image)
     with suppress(*_BROKEN_EXIF):  # a photograph with a broken tag is still a photograph
         ImageOps.exif_transpose(image, in_place=True)
     return image if image.mode in _MODES else _as_rgb(image)
+
+
+def _check_rows(image: Image.Image) -> None:
+    """Of a JPEG without its end, whose missing rows a decoder gives as mid-grey: few may be so."""
+    width, height = image.size
+    tail = image.crop((0, int(height * (1 - _MAY_BE_MISSING)) - 1, width, height))
+    if all(band == (128, 128) for band in tail.convert("RGB").getextrema()):
+        raise BrokenImageError(f"is cut off; save it again as {ACCEPTED}")
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -3,7 +3,6 @@
 What is accepted is written for users in docs/reference/images.md; the two change together.
 """
 
-from io import BytesIO
 from typing import NamedTuple
 
 from PIL import Image
@@ -20,6 +19,7 @@ from model.errors import (
 from model.images.masks import MaskFormat, MaskReading, read_mask
 from model.images.opening import FORMATS, open_upright
 from model.images.pixels import photograph_pixels
+from model.images.tags import TIFF_SIGNATURES
 from service.errors import (
     InvalidOptionError,
     ServiceError,
@@ -31,7 +31,15 @@ from service.errors import (
 )
 
 MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+_TYPES: tuple[tuple[bytes | tuple[bytes, ...], str], ...] = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG", "image/png"),
+    (b"RIFF", "image/webp"),
+    (b"BM", "image/bmp"),
+    (TIFF_SIGNATURES, "image/tiff"),
+    (b"", "application/octet-stream"),
+)
+_SIGNATURES = tuple(start for start, kind in _TYPES if isinstance(start, bytes) and start)
 _FOREIGN = (b"GIF8", b"%PDF", b"PK\x03\x04", b"8BPS", b"\0\0\1\0", b"<", b"{", b"\x93NUMPY")
 # Declared types that leave the question to the content: accepted ones and "some bytes".
 _OPEN_TYPES = frozenset(MEDIA_TYPES) | {
@@ -97,10 +105,8 @@ def as_support(photograph: Photograph, mask: ObjectMask, field: str) -> Support:
 
 
 def media_type(content: bytes) -> str:
-    """The type of an image that has been decoded before: by its content, whatever was declared."""
-    with Image.open(BytesIO(content), formats=FORMATS) as image:
-        # A JPEG with further pictures behind the first is MPO to Pillow, and a JPEG to browsers.
-        return "image/jpeg" if image.format == "MPO" else f"image/{image.format}".lower()
+    """The type of an image that has been decoded before, by its first bytes alone."""
+    return next(kind for start, kind in _TYPES if content.startswith(start))
 
 
 def _open(part: Part, max_pixels: int) -> Image.Image:
@@ -121,7 +127,7 @@ def _named(error: ImageFileError, part: Part) -> ServiceError:
 
 def _is_of_another_kind(part: Part) -> bool:
     """Whether the content, or else the declared type, is recognisably no accepted image."""
-    if part.content.startswith(_SIGNATURES):
+    if part.content.startswith((*_SIGNATURES, *TIFF_SIGNATURES)):
         return False
     declared = part.media_type.partition(";")[0].strip().lower()
     foreign = part.content.lstrip().startswith(_FOREIGN) or part.content[4:8] == b"ftyp"
