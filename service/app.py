@@ -1,9 +1,10 @@
 """create_app: the rooms of the service wired together."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from service.http.head import HeadAsGet
 from service.http.observe import Observe
 from service.http.openapi import describe
 from service.http.origins import EXPOSED_HEADERS, Origins, allowed_hosts, split_names
+from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
@@ -115,11 +117,15 @@ async def _lifespan(
     if library is None:
         library = await asyncio.to_thread(open_library, settings)
     queue = _open_queue(settings, engine, app)
-    with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
+    opened = await asyncio.to_thread(_open_decoders, settings, app.state.telemetry)
+    # Decoders end before the threads that wait for them.
+    with ThreadPoolExecutor(settings.decode_threads, "worker") as workers, opened as decoders:
         try:
             await _warm_up(engine, queue)
             telemetry: Telemetry = app.state.telemetry
-            app.state.runtime = Runtime(settings, engine, queue, workers, library, telemetry)
+            app.state.runtime = Runtime(
+                settings, engine, queue, workers, library, telemetry, decoders
+            )
             _watch(telemetry, app.state.runtime)
             async with telemetry.exposition.kept_fresh():
                 yield
@@ -127,6 +133,19 @@ async def _lifespan(
             await queue.close()
             await asyncio.to_thread(library.close)
             app.state.runtime = None
+
+
+def _open_decoders(
+    settings: Settings, telemetry: Telemetry
+) -> AbstractContextManager[Decoders | None]:
+    """None where a system cannot fork: files are decoded by threads there, which nothing ends."""
+    if not hasattr(os, "memfd_create"):
+        return nullcontext()
+    return Decoders(
+        settings.decode_threads,
+        settings.request_timeout_ms / 1e3,
+        lambda cause: telemetry.decoder_losses.labels(cause).inc(),
+    )
 
 
 def _open_queue(

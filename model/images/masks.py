@@ -1,7 +1,6 @@
 """What of a mask file is object: decided by the file's own structure, or refused as ambiguous.
 
-The rules are written for users in docs/reference/images.md, and for the page in service/web/masks.js; the three
-change together.
+The rules are written for users in docs/reference/images.md; the two change together.
 """
 
 from collections.abc import Callable

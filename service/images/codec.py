@@ -5,8 +5,6 @@ What is accepted is written for users in docs/reference/images.md; the two chang
 
 from typing import NamedTuple
 
-from PIL import Image
-
 from model.episode import ObjectMask, Photograph, Support
 from model.errors import (
     AmbiguousMaskError,
@@ -16,9 +14,8 @@ from model.errors import (
     MaskFormatError,
     NotAnImageError,
 )
-from model.images.masks import MaskFormat, MaskReading, read_mask
-from model.images.opening import FORMATS, open_upright
-from model.images.pixels import photograph_pixels
+from model.images.masks import MaskFormat, MaskReading
+from model.images.opening import FORMATS
 from model.images.tags import TIFF_SIGNATURES
 from service.errors import (
     InvalidOptionError,
@@ -29,6 +26,7 @@ from service.errors import (
     UnsupportedMediaTypeError,
     unusable,
 )
+from service.images.decoders import decoding
 
 MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
 _TYPES: tuple[tuple[bytes | tuple[bytes, ...], str], ...] = (
@@ -65,7 +63,10 @@ def decode_photograph(part: Part, max_pixels: int) -> Photograph:
 
     Raises UndecodableImageError, UnsupportedMediaTypeError or TooManyPixelsError.
     """
-    return photograph_pixels(_open(part, max_pixels))
+    try:
+        return decoding().photograph(part.content, max_pixels)
+    except ImageFileError as error:
+        raise _named(error, part) from error
 
 
 def decode_mask(part: Part, max_pixels: int, mask_format: MaskFormat = "auto") -> MaskReading:
@@ -73,9 +74,10 @@ def decode_mask(part: Part, max_pixels: int, mask_format: MaskFormat = "auto") -
 
     Raises as decode_photograph does, UnclearMaskError or InvalidOptionError.
     """
-    image = _open(part, max_pixels)
     try:
-        return read_mask(image, mask_format)
+        return decoding().mask(part.content, max_pixels, mask_format)
+    except ImageFileError as error:
+        raise _named(error, part) from error
     except AmbiguousMaskError as error:
         either = " or ".join(f"mask_format={name}" for name in error.formats)
         raise UnclearMaskError(
@@ -107,13 +109,6 @@ def as_support(photograph: Photograph, mask: ObjectMask, field: str) -> Support:
 def media_type(content: bytes) -> str:
     """The type of an image that has been decoded before, by its first bytes alone."""
     return next(kind for start, kind in _TYPES if content.startswith(start))
-
-
-def _open(part: Part, max_pixels: int) -> Image.Image:
-    try:
-        return open_upright(part.content, max_pixels)
-    except ImageFileError as error:
-        raise _named(error, part) from error
 
 
 def _named(error: ImageFileError, part: Part) -> ServiceError:

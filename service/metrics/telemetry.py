@@ -50,6 +50,11 @@ class Telemetry:
             "sgone_inference_crashes",
             "Crashes of the inference thread; another takes its place, but for the last.",
         )
+        self.decoder_losses = count(
+            "sgone_decoder_losses",
+            "Processes ended because their file took too long (late), or that crashed by it.",
+            ("cause",),
+        )
         self.device_memory = gauge(
             "sgone_device_memory_bytes",
             "Memory that torch holds on the GPU; 0 on CPU (see process_resident_memory_bytes).",

@@ -30,7 +30,7 @@ async def health() -> Health:
 )
 async def readiness(runtime: Running) -> Health:
     """200 once the checkpoint is loaded and warm, 503 before and during shutdown."""
-    runtime.queue.check_ready()
+    runtime.check_ready()
     return Health(status="ready")
 
 

@@ -12,10 +12,9 @@ _PHOTOGRAPH = "Photograph; EXIF orientation is applied, and what is transparent 
 SUPPORT_IMAGE = FilePart("support_image", _PHOTOGRAPH, room=_SHOTS)
 SUPPORT_MASK = FilePart(
     "support_mask",
-    "Mask of the size of its image. The object is: in a palette, every index but 0 (255 is "
-    "void if other indices are there); with an alpha channel that varies, alpha above half; "
-    "in grey that holds only 0 and 1, the 1; in other grey, above half of the range; in "
-    "colour, where any channel is above half.",
+    "Mask of the size of its image. The file's structure decides what is object: light on dark, "
+    "colour on black or white, class numbers, or what is opaque; a mask that can be read in two "
+    "ways is refused (`ambiguous_mask`).",
     room=_SHOTS,
 )
 SUPPORT_LABEL = TextPart(

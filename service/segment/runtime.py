@@ -1,9 +1,11 @@
 """What the routes of a running app share, made in its lifespan and handed to each request."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -12,6 +14,7 @@ from model.episode import Photograph, Support
 from service.errors import NotReadyError
 from service.http.spool import SentPart
 from service.images.codec import Part, decode_photograph, decode_support
+from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library
@@ -23,7 +26,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Runtime:
-    """The rooms behind the routes. ``workers`` decode and encode; the queue's thread infers."""
+    """The rooms behind the routes. ``workers`` wait for decoders, and encode."""
 
     settings: Settings
     engine: Engine
@@ -31,6 +34,7 @@ class Runtime:
     workers: ThreadPoolExecutor
     library: Library
     telemetry: Telemetry
+    decoders: Decoders | None = None
 
     def decode_photograph(self, file: SentPart) -> Photograph:
         """For ``in_worker``; raises PayloadTooLargeError and the codec's errors."""
@@ -42,8 +46,29 @@ class Runtime:
         return decode_support(image, mask, self.settings.max_image_pixels)
 
     async def in_worker(self, work: Callable[[], Value]) -> Value:
-        """Run ``work`` on a thread of the pool, off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.workers, work)
+        """Run ``work`` on a thread of the pool, off the event loop.
+
+        Where this is cancelled, what it decodes is ended.
+        """
+        given_up = threading.Event()
+        run = partial(self._run, work, given_up)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.workers, run)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    def _run(self, work: Callable[[], Value], given_up: threading.Event) -> Value:
+        if self.decoders is None:
+            return work()
+        with self.decoders.at_work(given_up):
+            return work()
+
+    def check_ready(self) -> None:
+        """Raise ShuttingDownError or NotReadyError unless work is taken and done."""
+        self.queue.check_ready()
+        if self.decoders is not None and not self.decoders.up:
+            raise NotReadyError("no image can be decoded now; ask again in a moment")
 
 
 async def settle(works: Iterable[Awaitable[Value]]) -> list[Value]:

@@ -1,0 +1,324 @@
+"""Processes that decode, so that decoding that takes too long can be ended."""
+
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import errors
+from model.episode import Photograph
+from model.images.masks import MaskFormat, MaskReading, read_mask
+from model.images.opening import open_upright
+from model.images.pixels import photograph_pixels
+from service.errors import DeadlineExceededError, NotReadyError
+
+# How often a thread that waits for its decoder looks up.
+_TICK_SECONDS = 0.2
+_LATE, _CRASHED = CAUSES = ("late", "crashed")
+# What nobody waits for any more may still end by itself: a new decoder costs more than most files.
+GRACE_SECONDS = 1.0
+_START_SECONDS = 30.0
+_MAX_REPLY_BYTES = 64 * 1024
+
+
+class Decoding(Protocol):
+    """Files to pixels. Raises the errors of ``open_upright`` and of ``read_mask``."""
+
+    def photograph(self, content: bytes, max_pixels: int) -> Photograph:
+        """(H, W, 3) uint8 RGB."""
+
+    def mask(self, content: bytes, max_pixels: int, mask_format: MaskFormat) -> MaskReading:
+        """(H, W) bool, and how it was read."""
+
+
+class InThisThread:
+    """For the command line, whose files are the user's own."""
+
+    def photograph(self, content: bytes, max_pixels: int) -> Photograph:
+        """As Decoding."""
+        return photograph_pixels(open_upright(content, max_pixels))
+
+    def mask(self, content: bytes, max_pixels: int, mask_format: MaskFormat) -> MaskReading:
+        """As Decoding."""
+        return read_mask(open_upright(content, max_pixels), mask_format)
+
+
+_IN_THIS_THREAD = InThisThread()
+_decoding: ContextVar[Decoding | None] = ContextVar("decoding", default=None)
+
+
+def decoding() -> Decoding:
+    """What decodes in this context."""
+    return _decoding.get() or _IN_THIS_THREAD
+
+
+class Decoders:
+    """``count`` processes, each replaced when it is killed or lost.
+
+    A file has ``limit_seconds``. ``on_loss`` is called with "late" or "crashed". Use it as a
+    context, at whose end all that is under way is given up.
+    """
+
+    def __init__(
+        self, count: int, limit_seconds: float, on_loss: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self._limit_seconds = limit_seconds
+        self._on_loss = on_loss
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._nursery: _Nursery | None = None
+        self._idle: list[_Decoder] = []
+        self._busy = 0
+        for _ in range(count):
+            self._give_back(self._new())
+
+    @property
+    def up(self) -> int:
+        """Decoders that work or wait for work."""
+        with self._lock:
+            return self._busy + sum(not decoder.gone for decoder in self._idle)
+
+    @contextmanager
+    def at_work(self, given_up: threading.Event) -> Iterator[None]:
+        """Decode by these processes in this context, for as long as it is not ``given_up``."""
+        token = _decoding.set(_Job(self, given_up))
+        try:
+            yield
+        finally:
+            _decoding.reset(token)
+
+    def decode(
+        self, content: bytes, task: dict[str, Any], given_up: threading.Event
+    ) -> tuple[dict[str, Any], NDArray[Any] | None]:
+        """What a decoder says of a file, and its pixels; DeadlineExceededError where it is late."""
+        decoder = self._take()
+        deadline = _Deadline(self._limit_seconds, given_up, self._closed)
+        try:
+            answer = decoder.ask(content, task, deadline)
+        except BaseException as error:
+            late = isinstance(error, DeadlineExceededError)
+            self._replace(decoder, _LATE if late else _CRASHED)
+            if isinstance(error, OSError | EOFError):
+                raise errors.BrokenImageError(
+                    "cannot be decoded within the memory that one image may take"
+                ) from error
+            raise
+        self._give_back(decoder)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all decoders, those at work too."""
+        self._closed.set()
+        with self._lock:
+            for decoder in self._idle:
+                decoder.kill()
+            if self._nursery is not None:
+                self._nursery.end()
+
+    def _take(self) -> "_Decoder":
+        with self._lock:
+            self._busy += 1
+            while self._idle:
+                decoder = self._idle.pop()
+                if not decoder.gone:
+                    return decoder
+                decoder.kill()
+        try:
+            return self._new()
+        except BaseException:
+            with self._lock:
+                self._busy -= 1
+            raise
+
+    def _give_back(self, decoder: "_Decoder") -> None:
+        with self._lock:
+            self._busy = max(0, self._busy - 1)
+            self._idle.append(decoder)
+
+    def _replace(self, decoder: "_Decoder", cause: str) -> None:
+        decoder.kill()
+        self._on_loss(cause)
+        try:
+            self._give_back(self._new())
+        except NotReadyError:  # the next request tries again, and readiness says so until then
+            with self._lock:
+                self._busy -= 1
+
+    def _new(self) -> "_Decoder":
+        if self._closed.is_set():
+            raise NotReadyError("the service ends; ask again in a moment, or elsewhere")
+        with self._lock:
+            if self._nursery is None or self._nursery.gone:
+                self._nursery = _Nursery()
+            return self._nursery.fork()
+
+
+class _Job:
+    """Decoders, as one request sees them."""
+
+    def __init__(self, decoders: Decoders, given_up: threading.Event) -> None:
+        self._decoders = decoders
+        self._given_up = given_up
+
+    def photograph(self, content: bytes, max_pixels: int) -> Photograph:
+        """As Decoding."""
+        _, pixels = self._decode(content, max_pixels, None)
+        return pixels
+
+    def mask(self, content: bytes, max_pixels: int, mask_format: MaskFormat) -> MaskReading:
+        """As Decoding."""
+        said, pixels = self._decode(content, max_pixels, mask_format)
+        return MaskReading(pixels, said["reading"])
+
+    def _decode(
+        self, content: bytes, max_pixels: int, mask_format: MaskFormat | None
+    ) -> tuple[dict[str, Any], NDArray[Any]]:
+        task = {"max_pixels": max_pixels, "mask_format": mask_format}
+        said, pixels = self._decoders.decode(content, task, self._given_up)
+        if pixels is None:
+            raise _error(said)
+        return said, pixels
+
+
+class _Deadline:
+    """When to stop waiting: the limit, a little after the work is given up, or the end at once."""
+
+    def __init__(
+        self, limit_seconds: float, given_up: threading.Event, closed: threading.Event
+    ) -> None:
+        self._at = time.monotonic() + limit_seconds
+        self._given_up = given_up
+        self._closed = closed
+        self._left_alone = False
+
+    def check(self) -> None:
+        """Raise DeadlineExceededError once it is time."""
+        now = time.monotonic()
+        if self._given_up.is_set() and not self._left_alone:
+            self._left_alone = True
+            self._at = min(self._at, now + GRACE_SECONDS)
+        if now > self._at or self._closed.is_set():
+            raise DeadlineExceededError(
+                "an image takes too long to decode; save it again, or send a smaller one"
+            )
+
+
+class _Decoder:
+    """The service's view of one process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        connection.settimeout(_START_SECONDS)
+        self._pid = int.from_bytes(connection.recv(4), "little")
+        connection.settimeout(_TICK_SECONDS)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended by itself: it sends nothing unasked."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def ask(
+        self, content: bytes, task: dict[str, Any], deadline: _Deadline
+    ) -> tuple[dict[str, Any], NDArray[Any] | None]:
+        """OSError or EOFError where it is lost, DeadlineExceededError where it is late."""
+        header = json.dumps(task).encode()
+        lengths = len(header).to_bytes(4, "little") + len(content).to_bytes(8, "little")
+        for view in (memoryview(lengths + header), memoryview(content)):
+            while view:
+                deadline.check()
+                try:
+                    view = view[self._connection.send(view) :]
+                except TimeoutError:
+                    continue
+        while True:
+            deadline.check()
+            try:
+                message, descriptors, _, _ = socket.recv_fds(self._connection, _MAX_REPLY_BYTES, 1)
+            except TimeoutError:
+                continue
+            if not message:
+                raise EOFError
+            said = json.loads(message)
+            return said, _pixels(said, descriptors[0]) if descriptors else None
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        if self._pid and not self.gone:
+            os.kill(self._pid, signal.SIGKILL)
+        self._connection.close()
+
+
+class _Nursery:
+    """The process that forks decoders: what it has imported, they need not."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service.images.nursery", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+            )
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def fork(self) -> _Decoder:
+        """A new decoder; NotReadyError where there is none to be had."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
+            return _Decoder(ours)
+        except OSError as error:
+            ours.close()
+            self.end()
+            raise NotReadyError("no image can be decoded now; ask again in a moment") from error
+
+    def end(self) -> None:
+        """End it, and with it every decoder."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def _pixels(said: dict[str, Any], descriptor: int) -> NDArray[Any]:
+    """Memory that the decoder has filled; it is given back with the array."""
+    kind, shape = np.dtype(said["type"]), tuple(said["shape"])
+    try:
+        memory = mmap.mmap(descriptor, kind.itemsize * int(np.prod(shape)))
+    finally:
+        os.close(descriptor)
+    return np.frombuffer(memory, kind).reshape(shape)
+
+
+def _error(said: dict[str, Any]) -> errors.InputError:
+    kind = getattr(errors, said["error"])
+    if kind is errors.AmbiguousMaskError:
+        return errors.AmbiguousMaskError(said["message"], tuple(said["formats"]))
+    error = kind(said["message"])
+    assert isinstance(error, errors.InputError)
+    return error

@@ -1,0 +1,140 @@
+"""A small process without torch or threads that forks decoders; run by ``Decoders``.
+
+A decoder holds one connection and works for it, one file after the other, until that is closed. It
+can be killed at any time, and what a library writes to its standard error goes nowhere.
+"""
+
+import ctypes
+import gc
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+import warnings
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.errors import AmbiguousMaskError, InputError
+from model.images.masks import read_mask
+from model.images.opening import open_upright
+from model.images.pixels import photograph_pixels
+
+LENGTHS = struct.Struct("<IQ")
+"""Of a request: bytes of its JSON, then of the file."""
+# Of address space, which fits the largest picture that is allowed in its most wasteful mode.
+MAX_BYTES = 3 * 1024**3
+# A decoder that holds more after its work gives it back by ending.
+MAX_HELD_BYTES = 256 * 1024**2
+_PR_SET_PDEATHSIG = 1
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def main(control: socket.socket) -> None:
+    """Fork a decoder for each connection that is sent, until the service is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service to answer
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for decoders
+    Image.init()
+    gc.freeze()
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not descriptors:
+            return
+        with socket.socket(fileno=descriptors[0]) as connection:
+            if os.fork() == 0:
+                control.close()
+                _live(connection)
+                os._exit(0)
+
+
+def _live(connection: socket.socket) -> None:
+    _bind_to_parent()
+    with suppress(ConnectionError, EOFError):
+        connection.sendall(struct.pack("<I", os.getpid()))
+        while True:
+            _work(connection)
+            if _held_bytes() > MAX_HELD_BYTES:
+                return
+
+
+def _bind_to_parent() -> None:
+    """Die with the nursery, write nothing, take no more memory than is due."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+    warnings.simplefilter("ignore")
+
+
+def _work(connection: socket.socket) -> None:
+    header_bytes, file_bytes = LENGTHS.unpack(receive(connection, LENGTHS.size))
+    task = json.loads(receive(connection, header_bytes))
+    try:
+        pixels, said = _read(bytes(receive(connection, file_bytes)), **task)
+    except InputError as error:
+        formats = error.formats if isinstance(error, AmbiguousMaskError) else ()
+        said = {"error": type(error).__name__, "message": str(error), "formats": formats}
+        send(connection, said)
+        return
+    descriptor = _shared(pixels)
+    send(connection, {**said, "shape": pixels.shape, "type": pixels.dtype.str}, descriptor)
+    os.close(descriptor)
+
+
+def _read(
+    content: bytes, max_pixels: int, mask_format: Any
+) -> tuple[NDArray[Any], dict[str, object]]:
+    """A photograph's pixels, or a mask's where it is said how to read it."""
+    image = open_upright(content, max_pixels)
+    if mask_format is None:
+        return photograph_pixels(image), {}
+    reading = read_mask(image, mask_format)
+    return reading.mask, {"reading": reading.name}
+
+
+def _shared(pixels: NDArray[Any]) -> int:
+    descriptor = os.memfd_create("pixels")
+    os.ftruncate(descriptor, pixels.nbytes)
+    with mmap.mmap(descriptor, pixels.nbytes) as memory:
+        target = np.frombuffer(memory, pixels.dtype).reshape(pixels.shape)
+        np.copyto(target, pixels)
+        del target
+    return descriptor
+
+
+def _held_bytes() -> int:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+            return int(statm.read().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def receive(connection: socket.socket, count: int) -> bytearray:
+    """Exactly so many bytes; EOFError where the connection ends before."""
+    received = bytearray(count)
+    view = memoryview(received)
+    while view:
+        got = connection.recv_into(view)
+        if not got:
+            raise EOFError
+        view = view[got:]
+    return received
+
+
+def send(connection: socket.socket, said: dict[str, Any], descriptor: int | None = None) -> None:
+    """A reply: JSON in one message, with a descriptor where there are pixels."""
+    message = json.dumps(said).encode()
+    socket.send_fds(connection, [message], [] if descriptor is None else [descriptor])
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
