@@ -29,6 +29,13 @@ MAX_RUN_LENGTH_BYTES = 4 * 1024 * 1024
 MAX_BOXES = 1_000
 MAX_TILES = 16_384
 
+# Files that are decoded in no time worth ending, whatever they hold.
+MODEST_BYTES = 1024 * 1024
+MODEST_PIXELS = 1024 * 1024
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+# Starts of baseline, extended and progressive frames.
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})
 _EXIF = b"Exif\0\0"
@@ -43,6 +50,36 @@ def check_structure(content: bytes) -> None:
             return
     if content[4:8] == b"ftyp":
         _check_boxes(content)
+
+
+def is_modest(content: bytes) -> bool:
+    """Whether the time that decoding takes is bounded by the file's size: a small JPEG or PNG.
+
+    A JPEG's time is that of its pixels in each scan, at most MODEST_PIXELS x MAX_SCANS; a PNG's is
+    that of its pixels and of texts, of which Pillow inflates 64 MiB at most.
+    """
+    if len(content) > MODEST_BYTES:
+        return False
+    width, height = _png_size(content) if content.startswith(_PNG) else _jpeg_size(content)
+    return 0 < width * height <= MODEST_PIXELS
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    return struct.unpack_from(">II", content, 16) if len(content) > 24 else (0, 0)
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Of the first frame; nothing where none is found, as in other kinds of files."""
+    place = 2
+    for _ in range(MAX_SEGMENTS if content.startswith(b"\xff\xd8\xff") else 0):
+        found = _MARKER.search(content, place, place + MAX_GAP_BYTES)
+        if found is None or content[found.end() - 1] == _START_OF_SCAN:
+            break
+        if content[found.end() - 1] in _FRAMES and len(content) > found.end() + 7:
+            height, width = struct.unpack_from(">HH", content, found.end() + 3)
+            return width, height
+        place = found.end() + _segment_bytes(content, found.end(), content[found.end() - 1])
+    return 0, 0
 
 
 def ends_early(content: bytes) -> bool:
@@ -172,7 +209,7 @@ def _too_complex(what: str) -> BrokenImageError:
 
 _CHECKS: tuple[tuple[bytes | tuple[bytes, ...], Callable[[bytes], None]], ...] = (
     (b"\xff\xd8\xff", _check_jpeg),
-    (b"\x89PNG\r\n\x1a\n", _check_png),
+    (_PNG, _check_png),
     (b"RIFF", _check_webp),
     (b"BM", _check_bmp),
     (TIFF_SIGNATURES, check_tags),

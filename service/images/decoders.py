@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Protocol, Self
 
@@ -23,6 +23,7 @@ from model.episode import Photograph
 from model.images.masks import MaskFormat, MaskReading, read_mask
 from model.images.opening import open_upright
 from model.images.pixels import photograph_pixels
+from model.images.structure import is_modest
 from service.errors import DeadlineExceededError, NotReadyError
 
 # How often a thread that waits for its decoder looks up.
@@ -90,6 +91,12 @@ class Decoders:
         """Decoders that work or wait for work."""
         with self._lock:
             return self._busy + sum(not decoder.gone for decoder in self._idle)
+
+    def revive(self) -> None:
+        """Start one where there is none: no request would, while the service is not ready."""
+        if not self.up:
+            with suppress(NotReadyError):
+                self._give_back(self._new())
 
     @contextmanager
     def at_work(self, given_up: threading.Event) -> Iterator[None]:
@@ -170,7 +177,7 @@ class Decoders:
 
 
 class _Job:
-    """Decoders, as one request sees them."""
+    """Decoders, as one request sees them. A modest file needs none: its time has a bound."""
 
     def __init__(self, decoders: Decoders, given_up: threading.Event) -> None:
         self._decoders = decoders
@@ -178,11 +185,15 @@ class _Job:
 
     def photograph(self, content: bytes, max_pixels: int) -> Photograph:
         """As Decoding."""
+        if is_modest(content):
+            return _IN_THIS_THREAD.photograph(content, max_pixels)
         _, pixels = self._decode(content, max_pixels, None)
         return pixels
 
     def mask(self, content: bytes, max_pixels: int, mask_format: MaskFormat) -> MaskReading:
         """As Decoding."""
+        if is_modest(content):
+            return _IN_THIS_THREAD.mask(content, max_pixels, mask_format)
         said, pixels = self._decode(content, max_pixels, mask_format)
         return MaskReading(pixels, said["reading"])
 

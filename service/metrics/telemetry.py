@@ -86,4 +86,6 @@ class Telemetry:
         """Labels whose values are known are shown before they are first counted."""
         for stage in STAGES:
             self.stage_seconds.labels(stage)
+        for cause in ("late", "crashed"):
+            self.decoder_losses.labels(cause)
         self.count_supports(computed=0, kept=0)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from service.http.deadline import within
 from service.http.forms import Form, read_form
 from service.http.openapi import CREATED, describe_form, file_response, problem_responses
 from service.images.codec import MEDIA_TYPES, Part, media_type
@@ -24,7 +25,7 @@ MAX_PAGE = 200
 MAX_OFFSET = 2**31 - 1
 
 router = APIRouter(tags=["stored supports"])
-_UPLOAD_PROBLEMS = problem_responses(400, 408, 413, 415, 422, 429, 500, 503, 507)
+_UPLOAD_PROBLEMS = problem_responses(400, 408, 413, 415, 422, 429, 500, 503, 504, 507)
 _READ_PROBLEMS = problem_responses(404, 422, 500, 503)
 _FILE = file_response("The file as uploaded.", *MEDIA_TYPES) | _READ_PROBLEMS
 
@@ -151,10 +152,14 @@ async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Respons
 
 
 async def _decode(runtime: Runtime, form: Form[Part]) -> list[NewPair]:
-    """Hold a place in the queue meanwhile, so that what is decoded at once is bounded."""
+    """Hold a place in the queue meanwhile, so that what is decoded at once is bounded.
+
+    Storing has no limit of time: who hears that it is over should know that nothing is stored.
+    """
     pairs = support_pairs(form, runtime.settings.max_shots)
     with runtime.queue.admit():
-        return await runtime.in_worker(partial(_new_pairs, runtime, pairs))
+        async with within(runtime.settings.request_timeout_ms / 1e3):
+            return await runtime.in_worker(partial(_new_pairs, runtime, pairs))
 
 
 def _new_pairs(runtime: Runtime, pairs: Sequence[tuple[Part, Part]]) -> list[NewPair]:

@@ -68,6 +68,7 @@ class Runtime:
         """Raise ShuttingDownError or NotReadyError unless work is taken and done."""
         self.queue.check_ready()
         if self.decoders is not None and not self.decoders.up:
+            self.workers.submit(self.decoders.revive)
             raise NotReadyError("no image can be decoded now; ask again in a moment")
 
 

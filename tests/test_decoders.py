@@ -1,0 +1,238 @@
+"""Processes that decode: the same pixels, and an end to what takes too long."""
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from model.errors import AmbiguousMaskError, BrokenImageError, ImageTooLargeError
+from model.images.structure import is_modest
+from pictures import encode, file, grey_mask, object_mask, photograph
+from service.errors import DeadlineExceededError, NotReadyError
+from service.images.decoders import GRACE_SECONDS, Decoders, decoding
+
+MAX_PIXELS = 50_000_000
+SLOW_SIDE = 7000
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def slow_jpeg(scans: int = 60) -> bytes:
+    """49 megapixels in as many scans as are allowed: over a second, whatever the machine."""
+    blocks = (SLOW_SIDE // 8) ** 2
+    bits = ("0" + "1" * 14) * -(-blocks // 32767)
+    bits += "1" * (-len(bits) % 8)
+    runs = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\x00")
+    start = segment(0xDB, b"\0" + b"\x01" * 64)
+    start += segment(0xC2, struct.pack(">BHHB", 8, SLOW_SIDE, SLOW_SIDE, 1) + b"\x01\x11\x00")
+    start += segment(0xC4, b"\x00\x01" + bytes(15) + b"\x00")
+    start += segment(0xC4, b"\x10\x01" + bytes(15) + b"\xe0")
+    averages = segment(0xDA, b"\x01\x01\x00\x00\x00\x00") + bytes(blocks // 8 + 1)
+    nothing = segment(0xDA, b"\x01\x01\x00\x01\x3f\x00") + runs
+    return b"\xff\xd8" + start + averages + nothing * (scans - 1) + b"\xff\xd9"
+
+
+SLOW = slow_jpeg()
+TIFF = encode(photograph(), "TIFF")  # not modest, so that a process decodes it
+
+
+@pytest.fixture
+def losses() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def decoders(losses: list[str]) -> Iterator[Decoders]:
+    with Decoders(2, 30, losses.append) as decoders:
+        yield decoders
+
+
+def pid_of(decoders: Decoders) -> int:
+    return decoders._idle[-1]._pid
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for(outcome: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not outcome():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_process_gives_the_same_pixels(decoders: Decoders) -> None:
+    with decoders.at_work(threading.Event()):
+        pixels = decoding().photograph(TIFF, MAX_PIXELS)
+    assert_array_equal(pixels, photograph())
+    pixels[:] = 0
+
+
+def test_a_process_gives_the_same_mask_and_how_it_was_read(decoders: Decoders) -> None:
+    content = encode(Image.fromarray(object_mask().astype(np.uint8) * np.uint8(15)), "TIFF")
+    with decoders.at_work(threading.Event()):
+        reading = decoding().mask(content, MAX_PIXELS, "auto")
+    assert reading.name == "labels"
+    assert_array_equal(reading.mask, object_mask())
+
+
+def test_the_errors_of_a_process_are_those_of_the_model(decoders: Decoders) -> None:
+    levels = np.kron([[0, 50], [200, 255]], np.ones((9, 9)))
+    two = encode(levels.astype(np.uint8), "TIFF")
+    with decoders.at_work(threading.Event()):
+        with pytest.raises(ImageTooLargeError, match="64x48"):
+            decoding().photograph(TIFF, 100)
+        with pytest.raises(BrokenImageError):
+            decoding().photograph(TIFF[:200], MAX_PIXELS)
+        with pytest.raises(AmbiguousMaskError) as caught:
+            decoding().mask(two, MAX_PIXELS, "auto")
+    assert caught.value.formats == ("light", "labels")
+
+
+def test_a_file_that_takes_too_long_is_ended_and_its_process_replaced(losses: list[str]) -> None:
+    with Decoders(1, 0.3, losses.append) as decoders:
+        pid = pid_of(decoders)
+        with decoders.at_work(threading.Event()):
+            with pytest.raises(DeadlineExceededError):
+                decoding().photograph(SLOW, MAX_PIXELS)
+            wait_for(lambda: not is_alive(pid))
+            assert losses == ["late"]
+            assert decoders.up == 1
+            assert_array_equal(decoding().photograph(TIFF, MAX_PIXELS), photograph())
+
+
+def test_what_is_given_up_is_ended_after_its_grace(decoders: Decoders, losses: list[str]) -> None:
+    given_up = threading.Event()
+    threading.Timer(0.1, given_up.set).start()
+    started = time.monotonic()
+    with decoders.at_work(given_up), pytest.raises(DeadlineExceededError):
+        decoding().photograph(SLOW, MAX_PIXELS)
+    assert time.monotonic() - started < GRACE_SECONDS + 3
+    assert losses == ["late"]
+
+
+def test_a_process_that_crashes_costs_its_file_alone(decoders: Decoders, losses: list[str]) -> None:
+    pid = pid_of(decoders)
+    threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
+    with decoders.at_work(threading.Event()):
+        with pytest.raises(BrokenImageError, match="cannot be decoded"):
+            decoding().photograph(SLOW, MAX_PIXELS)
+        assert losses == ["crashed"]
+        assert_array_equal(decoding().photograph(TIFF, MAX_PIXELS), photograph())
+
+
+def test_a_process_that_dies_while_idle_is_replaced_unnoticed(decoders: Decoders) -> None:
+    for decoder in decoders._idle:
+        os.kill(decoder._pid, signal.SIGKILL)
+    wait_for(lambda: not decoders.up)
+    with decoders.at_work(threading.Event()):
+        assert_array_equal(decoding().photograph(TIFF, MAX_PIXELS), photograph())
+    assert decoders.up == 1
+
+
+def test_the_end_ends_what_is_under_way(losses: list[str]) -> None:
+    outcomes: list[str] = []
+    with Decoders(1, 60, losses.append) as decoders:
+
+        def work() -> None:
+            with decoders.at_work(threading.Event()):
+                try:
+                    decoding().photograph(SLOW, MAX_PIXELS)
+                except (DeadlineExceededError, BrokenImageError, NotReadyError) as error:
+                    outcomes.append(type(error).__name__)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.2)
+    thread.join(2)
+    assert not thread.is_alive()
+    assert len(outcomes) == 1
+
+
+def test_decoders_end_with_the_service_however_that_ends() -> None:
+    code = (
+        "import os, time\n"
+        "from service.images.decoders import Decoders\n"
+        "decoders = Decoders(2, 30)\n"
+        "print(*(one._pid for one in decoders._idle), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    wait_for(lambda: not any(map(is_alive, pids)))
+
+
+def test_what_libraries_write_does_not_reach_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    rows = (b"\x00\x1f" * 20_000)[:40_000]
+    entries = [(256, 4, 1, 64), (257, 4, 1, 9_000), (258, 3, 1, 1), (259, 3, 1, 3), (262, 3, 1, 0)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, 9_000), (279, 4, 1, len(rows))]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    fax = b"II*\0" + struct.pack("<I", 8 + len(rows)) + rows
+    fax += struct.pack("<H", len(entries)) + directory + bytes(4)
+    with Decoders(1, 30) as decoders, decoders.at_work(threading.Event()):
+        with suppress(BrokenImageError):
+            decoding().photograph(fax, MAX_PIXELS)
+    assert capfd.readouterr().err == ""
+
+
+def test_small_jpeg_and_png_files_are_modest() -> None:
+    assert is_modest(encode(photograph(), "JPEG"))
+    assert is_modest(grey_mask())
+    assert not is_modest(TIFF)
+    assert not is_modest(SLOW)
+    assert not is_modest(encode(photograph(1100, 1000), "PNG"))
+
+
+def test_importing_the_nursery_imports_no_torch() -> None:
+    code = "import sys, service.images.nursery; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+def test_storing_what_takes_too_long_to_decode_is_given_up(client, settings) -> None:
+    runtime = client.app.state.runtime
+    limited = runtime.settings.model_copy(update={"request_timeout_ms": 200})
+    object.__setattr__(runtime, "settings", limited)
+    parts = [file("support_image", SLOW), file("support_mask", grey_mask())]
+    reply = client.post("/supports", data={"name": "slow"}, files=parts)
+    assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+    assert client.get("/supports").json()["total"] == 0
+
+
+def test_a_service_without_decoders_is_not_ready_until_it_has_one(client) -> None:
+    decoders = client.app.state.runtime.decoders
+    for decoder in decoders._idle:
+        os.kill(decoder._pid, signal.SIGKILL)
+    wait_for(lambda: not decoders.up)
+    assert client.get("/readyz").json()["code"] == "not_ready"
+    wait_for(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_losses_are_counted_by_cause(client) -> None:
+    text = client.get("/metrics").text
+    assert set(re.findall(r'sgone_decoder_losses_total{cause="(\w+)"} 0.0', text)) == {
+        "late",
+        "crashed",
+    }
