@@ -84,6 +84,8 @@ def serve(**flags: str | None) -> None:
 @click.option("--url", help="Ask the service at this address instead of a network here.")
 @click.option("--support-set", help="With --url: a stored set, by name or id, as the supports.")
 @click.option("--label", help="Category in annotations.json.  [default: the set's, or object]")
+@click.option("--mask-format", metavar="FORMAT", help="What is object in the masks: light, "
+              "on_white, labels, alpha or visible.  [default: auto, as the file says]")  # fmt: skip
 @click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: 0.5]")
 @click.option("--min-area", metavar="PIXELS", help="Drop smaller parts.  [default: 0]")
 @click.option("--fill-holes", is_flag=True, flag_value="true", help="Fill what is enclosed.")

@@ -183,9 +183,17 @@ class SupportSetPage:
     total: int
 
 
-class Shaping(TypedDict, total=False):
-    """Options of every segmentation; what is left out is the service's default."""
+MaskFormat = Literal["auto", "light", "on_white", "labels", "alpha", "visible"]
+"""What is object in a mask: "auto" is what the file's structure says."""
 
+
+class Shaping(TypedDict, total=False):
+    """Options of every segmentation; what is left out is the service's default.
+
+    ``mask_format`` says what is object in mask files that can be read in two ways.
+    """
+
+    mask_format: MaskFormat
     fusion: Literal["average", "union"]
     threshold: float
     min_area: int
@@ -510,11 +518,27 @@ def _segment_batch(
 
 
 def _create_support_set(
-    name: str, supports: Supports, label: str | None = None
+    name: str,
+    supports: Supports,
+    label: str | None = None,
+    *,
+    mask_format: MaskFormat = "auto",
 ) -> _Call[SupportSet]:
     """Keep supports under a name that no other set has."""
     texts = {"name": name} if label is None else {"name": name, "label": label}
-    return _Call("POST", "/supports", _support_set, texts=texts, files=_support_parts(supports))
+    return _Call(
+        "POST",
+        "/supports",
+        _support_set,
+        _reading(mask_format),
+        texts,
+        _support_parts(supports),
+    )
+
+
+def _reading(mask_format: MaskFormat) -> dict[str, Any]:
+    """Nothing for the default, which older services know without the option."""
+    return {} if mask_format == "auto" else {"mask_format": mask_format}
 
 
 def _list_support_sets(limit: int = 50, offset: int = 0) -> _Call[SupportSetPage]:
@@ -527,10 +551,13 @@ def _get_support_set(support_set: str) -> _Call[SupportSet]:
     return _Call("GET", _set_path(support_set), _support_set)
 
 
-def _add_pairs(support_set: str, supports: Supports) -> _Call[SupportSet]:
+def _add_pairs(
+    support_set: str, supports: Supports, *, mask_format: MaskFormat = "auto"
+) -> _Call[SupportSet]:
     """Further supports for a stored set; returns the whole set."""
     path = _set_path(support_set) + "/pairs"
-    return _Call("POST", path, _support_set, files=_support_parts(supports))
+    options = _reading(mask_format)
+    return _Call("POST", path, _support_set, options, files=_support_parts(supports))
 
 
 def _delete_support_set(support_set: str) -> _Call[None]:

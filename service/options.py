@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from model.episode import Fusion
+from model.images.masks import MASK_FORMATS, MaskFormat
 from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
 from service.errors import InvalidOptionError
 
@@ -58,10 +59,27 @@ Threshold = Annotated[
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag), Expected("true or false")]
 
 
-class Shaping(BaseModel):
-    """How a probability becomes a mask; every endpoint that returns masks takes these."""
+class MaskOptions(BaseModel):
+    """How sent masks are read; every endpoint that takes masks takes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mask_format: Annotated[
+        MaskFormat,
+        Field(
+            description=(
+                "What is object in the support masks. light: what is brighter than half. on_white: "
+                "what is not white. labels: every value but 0, 255 being void. alpha: what is more "
+                "than half opaque. visible: what is not wholly transparent. auto: as the file's "
+                "structure says; a file that allows two readings is refused."
+            )
+        ),
+        Expected(f"{', '.join(MASK_FORMATS[:-1])} or {MASK_FORMATS[-1]}"),
+    ] = "auto"
+
+
+class Shaping(MaskOptions):
+    """How a probability becomes a mask; every endpoint that returns masks takes these."""
 
     threshold: Threshold = OBJECT_THRESHOLD
     largest_component: Annotated[
@@ -138,10 +156,10 @@ class MulticlassOptions(Shaping):
     fusion: FusionOption = "average"
 
 
-AnyShaping = TypeVar("AnyShaping", bound=Shaping)
+AnyOptions = TypeVar("AnyOptions", bound=MaskOptions)
 
 
-def read_options(kind: type[AnyShaping], given: Mapping[str, str]) -> AnyShaping:
+def read_options(kind: type[AnyOptions], given: Mapping[str, str]) -> AnyOptions:
     """Options as texts -> ``kind``; InvalidOptionError for the first that is not as expected."""
     texts: dict[str, Any] = dict(given)
     try:
@@ -154,6 +172,6 @@ def read_options(kind: type[AnyShaping], given: Mapping[str, str]) -> AnyShaping
         ) from None
 
 
-def _expected(kind: type[Shaping], name: str) -> str:
+def _expected(kind: type[MaskOptions], name: str) -> str:
     metadata = kind.model_fields[name].metadata
     return next(item.values for item in metadata if isinstance(item, Expected))

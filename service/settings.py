@@ -12,8 +12,7 @@ from service.errors import SettingsError
 
 PREFIX = "SGONE_"
 SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
-# The same as in model.images.opening: Pillow warns of a decompression bomb above this, and refuses above twice as much. Its own limit
-# stays as it is: to change it would change it for the whole process.
+# The same as in model.images.opening; here again, so that settings are read without Pillow.
 PILLOW_MAX_PIXELS = 89_478_485
 
 

@@ -19,7 +19,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from pycocotools import mask as coco
 
-from model.pixels import mask_pixels, photograph_pixels
+from model.images.masks import read_mask
+from model.images.pixels import photograph_pixels
 from pictures import encode, grey_mask, object_mask, photograph
 from service import client as client_module
 from service.client import (
@@ -113,7 +114,7 @@ def test_an_image_of_any_mode_is_sent_as_the_service_reads_that_mode(mode: str) 
 def test_a_mask_of_deep_grey_keeps_its_object(mode: str, top: int) -> None:
     values = np.where(object_mask(), top, 0).astype(np.int32 if mode == "I" else np.float32)
     _, content = client_module._mask(Image.fromarray(values), "mask")
-    assert_array_equal(mask_pixels(Image.open(io.BytesIO(content))), object_mask())
+    assert_array_equal(read_mask(Image.open(io.BytesIO(content))).mask, object_mask())
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "F", "RGBA", "L", "P", "1", "I;16", "La"])

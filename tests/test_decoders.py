@@ -192,9 +192,12 @@ def test_what_libraries_write_does_not_reach_the_log(capfd: pytest.CaptureFixtur
     directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     fax = b"II*\0" + struct.pack("<I", 8 + len(rows)) + rows
     fax += struct.pack("<H", len(entries)) + directory + bytes(4)
-    with Decoders(1, 30) as decoders, decoders.at_work(threading.Event()):
-        with suppress(BrokenImageError):
-            decoding().photograph(fax, MAX_PIXELS)
+    with (
+        Decoders(1, 30) as decoders,
+        decoders.at_work(threading.Event()),
+        suppress(BrokenImageError),
+    ):
+        decoding().photograph(fax, MAX_PIXELS)
     assert capfd.readouterr().err == ""
 
 

@@ -34,7 +34,9 @@ class LocalFinder:
         self._segmenter = engine.segmenter
         self._encoding = self._segmenter.encode_support(
             [
-                self._segmenter.prepare_support(decode_support(image, mask, self._max_pixels))
+                self._segmenter.prepare_support(
+                    decode_support(image, mask, self._max_pixels, options.mask_format)
+                )
                 for image, mask in parts
             ]
         )

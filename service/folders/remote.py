@@ -47,6 +47,8 @@ class RemoteFinder:
         self._client = client
         self._max_pixels = settings.max_image_pixels
         self._given: dict[str, Any] = options.model_dump(exclude={"output", "depth", "label"})
+        if options.mask_format == "auto":  # which older services know without the option
+            del self._given["mask_format"]
         self.label: str | None = None
         with _one_sentence():
             info = client.info()

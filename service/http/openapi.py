@@ -46,6 +46,16 @@ _OBJECT: Fragment = {
         "example": 12345,
     },
 }
+_READING: Fragment = {
+    "X-Mask-Reading": {
+        "description": (
+            "How each sent mask was read, in order, and the object's share of it; left out for "
+            "stored sets."
+        ),
+        "schema": {"type": "string"},
+        "example": "light; share=0.4113, labels; share=0.0712",
+    }
+}
 _LEGEND: Fragment = {
     "X-Legend": {
         "description": (
@@ -125,7 +135,7 @@ SEGMENT_RESPONSES: Responses = {
         "description": (
             "What `output` asks for, of the upright query's size. Nothing found is an empty mask."
         ),
-        "headers": _REQUEST_ID | _SERVER_TIMING | _OBJECT,
+        "headers": _REQUEST_ID | _SERVER_TIMING | _READING | _OBJECT,
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
         "model": Segmentation,
     },
@@ -135,7 +145,7 @@ SEGMENT_RESPONSES: Responses = {
 MULTICLASS_RESPONSES: Responses = {
     200: {
         "description": "What `output` asks for, of the upright query's size.",
-        "headers": _REQUEST_ID | _SERVER_TIMING | _LEGEND,
+        "headers": _REQUEST_ID | _SERVER_TIMING | _READING | _LEGEND,
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}, JSON: {}},
         "model": MulticlassSegmentation,
     },
@@ -166,7 +176,10 @@ BATCH_RESPONSES: Responses = {
 }
 
 CREATED: Responses = {
-    201: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Its address."}}}
+    201: {
+        "headers": _READING
+        | {"Location": {"schema": {"type": "string"}, "description": "Its address."}}
+    }
 }
 
 

@@ -5,7 +5,7 @@ What is accepted is written for users in docs/reference/images.md; the two chang
 
 from typing import NamedTuple
 
-from model.episode import ObjectMask, Photograph, Support
+from model.episode import Photograph, Support
 from model.errors import (
     AmbiguousMaskError,
     ImageFileError,
@@ -94,16 +94,19 @@ def decode_support(
     image: Part, mask: Part, max_pixels: int, mask_format: MaskFormat = "auto"
 ) -> Support:
     """One shot; raises the errors of its two parts, EmptyMaskError or MaskSizeMismatchError."""
+    return decode_shot(image, mask, max_pixels, mask_format)[0]
+
+
+def decode_shot(
+    image: Part, mask: Part, max_pixels: int, mask_format: MaskFormat = "auto"
+) -> tuple[Support, MaskReading]:
+    """``decode_support``, and how its mask was read."""
     photograph = decode_photograph(image, max_pixels)
-    return as_support(photograph, decode_mask(mask, max_pixels, mask_format).mask, mask.field)
-
-
-def as_support(photograph: Photograph, mask: ObjectMask, field: str) -> Support:
-    """One shot of what has been decoded; raises EmptyMaskError or MaskSizeMismatchError."""
+    reading = decode_mask(mask, max_pixels, mask_format)
     try:
-        return Support(photograph, mask)
+        return Support(photograph, reading.mask), reading
     except InputError as error:
-        raise unusable(error, field) from error
+        raise unusable(error, mask.field) from error
 
 
 def media_type(content: bytes) -> str:

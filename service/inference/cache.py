@@ -42,9 +42,9 @@ class PrototypeCache:
                 self.held_bytes -= _bytes(oldest)
 
 
-def content_key(image: Part, mask: Part) -> bytes:
-    """Equal for equal bytes of both; 32 bytes of BLAKE2b."""
-    digest = hashlib.blake2b(digest_size=32)
+def content_key(image: Part, mask: Part, mask_format: str = "auto") -> bytes:
+    """Equal for equal bytes of both, read in the same way; 32 bytes of BLAKE2b."""
+    digest = hashlib.blake2b(mask_format.encode(), digest_size=32)
     digest.update(len(image.content).to_bytes(8, "big"))
     digest.update(image.content)
     digest.update(mask.content)

@@ -19,7 +19,7 @@ from service.segment.batch import segment_each
 from service.segment.inputs import BATCH, QUERY_IMAGE
 from service.segment.pairs import shown_object
 from service.segment.runtime import Running
-from service.segment.supports import load_supports
+from service.segment.supports import load_supports, readings_of
 
 PATH = "/segment/batch"
 
@@ -61,11 +61,13 @@ async def segment_batch(
         )
     shown = shown_object(form, settings)
     with runtime.queue.admit():
-        classes = await while_connected(request.receive, load_supports(runtime, shown))
+        loading = load_supports(runtime, shown, options.mask_format)
+        classes = await while_connected(request.receive, loading)
     outcomes = segment_each(runtime, classes, queries, options, request.state.timeout_seconds)
+    headers = readings_of(classes)
     if media_type == NDJSON:
-        return StreamingResponse(lines(outcomes), media_type=NDJSON)
-    headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
+        return StreamingResponse(lines(outcomes), headers=headers, media_type=NDJSON)
+    headers["Content-Disposition"] = 'attachment; filename="masks.zip"'
     return StreamingResponse(archive(runtime, outcomes), headers=headers, media_type=ZIP)
 
 

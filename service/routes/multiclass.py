@@ -39,7 +39,8 @@ async def segment_multiclass(request: Request, runtime: Running) -> Response:
     form = await read_form(request, MULTICLASS, runtime.settings)
     options = read_options(MulticlassOptions, with_output(form.options, request.headers))
     query = form.files[QUERY_IMAGE.name][0]
-    load = partial(load_supports, runtime, shown_classes(form, runtime.settings))
+    shown = shown_classes(form, runtime.settings)
+    load = partial(load_supports, runtime, shown, options.mask_format)
     render = partial(_render, runtime, query, options)
     return await reply(request, runtime, Job(load, query, options.fusion, render))
 

@@ -63,7 +63,8 @@ async def segment_kshot(request: Request, runtime: Running) -> Response:
 
 def _job(runtime: Runtime, form: Form[Part], options: Options, fusion: Fusion) -> Job[Answer]:
     query = form.files[QUERY_IMAGE.name][0]
-    load = partial(load_supports, runtime, shown_object(form, runtime.settings))
+    shown = shown_object(form, runtime.settings)
+    load = partial(load_supports, runtime, shown, options.mask_format)
     return Job(load, query, fusion, partial(_render, runtime, query, options))
 
 

@@ -8,16 +8,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from model.images.masks import MaskFormat
 from service.http.deadline import within
 from service.http.forms import Form, read_form
 from service.http.openapi import CREATED, describe_form, file_response, problem_responses
 from service.images.codec import MEDIA_TYPES, Part, media_type
+from service.images.render import mask_png
 from service.images.thumbnail import thumbnail_png
 from service.library.sets import NewPair
+from service.options import MaskOptions, read_options
 from service.schemas import EXAMPLE_ID, SupportSet, SupportSets
 from service.segment.inputs import LABEL, NAME, NEW_SET, PAIRS
 from service.segment.pairs import support_pairs
 from service.segment.runtime import Running, Runtime
+from service.segment.supports import reading_header
 
 SetId = Annotated[str, Path(description="Of the set.", examples=[EXAMPLE_ID])]
 PairId = Annotated[str, Path(description="Of a pair in the set.", examples=[EXAMPLE_ID])]
@@ -42,7 +46,7 @@ async def create_set(request: Request, response: Response, runtime: Running) -> 
     """Everything is decoded and checked first; then all of it is stored, or nothing."""
     form = await read_form(request, NEW_SET, runtime.settings)
     name, label = form.text(NAME.name), form.text(LABEL.name) or None
-    pairs = await _decode(runtime, form)
+    pairs = await _decode(runtime, form, response)
     created = await asyncio.to_thread(runtime.library.create, name, label, pairs)
     response.headers["Location"] = f"{request.scope['root_path']}/supports/{created.id}"
     return created
@@ -107,10 +111,12 @@ async def read_thumbnail(set_id: SetId, runtime: Running) -> Response:
     responses=_UPLOAD_PROBLEMS | problem_responses(404),
     openapi_extra=describe_form(PAIRS),
 )
-async def add_pairs(set_id: SetId, request: Request, runtime: Running) -> SupportSet:
+async def add_pairs(
+    set_id: SetId, request: Request, response: Response, runtime: Running
+) -> SupportSet:
     """They come after the pairs that are there."""
     form = await read_form(request, PAIRS, runtime.settings)
-    pairs = await _decode(runtime, form)
+    pairs = await _decode(runtime, form, response)
     most = runtime.settings.max_shots
     return await asyncio.to_thread(runtime.library.add_pairs, set_id, pairs, most)
 
@@ -151,27 +157,38 @@ async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Respons
     return _file(await asyncio.to_thread(runtime.library.mask, set_id, pair_id))
 
 
-async def _decode(runtime: Runtime, form: Form[Part]) -> list[NewPair]:
+async def _decode(runtime: Runtime, form: Form[Part], response: Response) -> list[NewPair]:
     """Hold a place in the queue meanwhile, so that what is decoded at once is bounded.
 
     Storing has no limit of time: who hears that it is over should know that nothing is stored.
     """
     pairs = support_pairs(form, runtime.settings.max_shots)
+    mask_format = read_options(MaskOptions, form.options).mask_format
     with runtime.queue.admit():
         async with within(runtime.settings.request_timeout_ms / 1e3):
-            return await runtime.in_worker(partial(_new_pairs, runtime, pairs))
+            decode = partial(_new_pairs, runtime, pairs, mask_format)
+            new_pairs = await runtime.in_worker(decode)
+    response.headers.update(reading_header(reading for _, reading in new_pairs))
+    return [pair for pair, _ in new_pairs]
 
 
-def _new_pairs(runtime: Runtime, pairs: Sequence[tuple[Part, Part]]) -> list[NewPair]:
+def _new_pairs(
+    runtime: Runtime, pairs: Sequence[tuple[Part, Part]], mask_format: MaskFormat
+) -> list[tuple[NewPair, str]]:
     """One after the other, so that one full-size image is in memory at a time."""
-    return [_new_pair(runtime, image, mask) for image, mask in pairs]
+    return [_new_pair(runtime, image, mask, mask_format) for image, mask in pairs]
 
 
-def _new_pair(runtime: Runtime, image: Part, mask: Part) -> NewPair:
-    support = runtime.decode_support(image, mask)
+def _new_pair(
+    runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat
+) -> tuple[NewPair, str]:
+    """A mask that was read as asked is stored as it was read: it must be read so again."""
+    support, reading = runtime.decode_shot(image, mask, mask_format)
     height, width = support.mask.shape
     area = int(support.mask.sum())
-    return NewPair(image.content, mask.content, thumbnail_png(support), width, height, area)
+    stored_mask = mask.content if mask_format == "auto" else mask_png(support.mask)
+    thumbnail = thumbnail_png(support)
+    return NewPair(image.content, stored_mask, thumbnail, width, height, area), str(reading)
 
 
 def _file(content: bytes) -> Response:

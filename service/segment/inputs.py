@@ -5,7 +5,7 @@ from dataclasses import replace
 from service.http.deadline import TIMEOUT
 from service.http.layout import FilePart, FormLayout, Parameter, TextPart
 from service.library.tables import TEXT_LENGTH
-from service.options import LABEL_LENGTH, KShotOptions, MulticlassOptions, Options
+from service.options import LABEL_LENGTH, KShotOptions, MaskOptions, MulticlassOptions, Options
 
 _SHOTS, _SHOTS_OF_ALL_CLASSES = ("max_shots",), ("max_shots", "max_classes")
 _PHOTOGRAPH = "Photograph; EXIF orientation is applied, and what is transparent is white."
@@ -65,5 +65,5 @@ BATCH = FormLayout(
     (SUPPORT_SET,),
     (TIMEOUT,),
 )
-NEW_SET = FormLayout((NAME, LABEL, *_PAIRS))
-PAIRS = FormLayout(_PAIRS)
+NEW_SET = FormLayout((NAME, LABEL, *_PAIRS), MaskOptions)
+PAIRS = FormLayout(_PAIRS, MaskOptions)

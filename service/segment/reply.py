@@ -21,7 +21,7 @@ from service.images.answer import Answer
 from service.inference.engine import Prediction, Task
 from service.inference.line import Place
 from service.segment.runtime import Runtime, value_of
-from service.segment.supports import Classes, keep_encodings
+from service.segment.supports import Classes, keep_encodings, readings_of
 
 Rendered = TypeVar("Rendered")
 
@@ -95,6 +95,7 @@ async def reply(request: Request, runtime: Runtime, job: Job[Answer]) -> Respons
     computed, used = done.prediction.computed, len(done.prediction.encodings)
     runtime.telemetry.count_supports(computed, used - computed)
     answer = done.rendered
+    answer.headers.update(readings_of(done.classes))
     keep = BackgroundTask(done.keep, runtime) if done.unkept else None
     return Response(
         answer.body, headers=answer.headers, media_type=answer.media_type, background=keep

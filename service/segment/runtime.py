@@ -2,18 +2,20 @@
 
 import asyncio
 import threading
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from model.episode import Photograph, Support
+from model.images.masks import MaskFormat, MaskReading
 from service.errors import NotReadyError
 from service.http.spool import SentPart
-from service.images.codec import Part, decode_photograph, decode_support
+from service.images.codec import Part, decode_photograph, decode_shot
 from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.queue import InferenceQueue
@@ -22,6 +24,28 @@ from service.metrics.telemetry import Telemetry
 from service.settings import Settings
 
 Value = TypeVar("Value")
+# Lines of text; more than the encodings that fit into their cache.
+MAX_READINGS = 10_000
+
+
+class Readings:
+    """How the masks of kept encodings were read, which are not decoded again; for any thread."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, key: bytes, reading: str) -> None:
+        """Of many, the latest stay."""
+        with self._lock:
+            self._kept[key] = reading
+            if len(self._kept) > MAX_READINGS:
+                self._kept.popitem(last=False)
+
+    def get(self, key: bytes) -> str | None:
+        """None where it is not kept."""
+        with self._lock:
+            return self._kept.get(key)
 
 
 @dataclass(frozen=True)
@@ -35,15 +59,18 @@ class Runtime:
     library: Library
     telemetry: Telemetry
     decoders: Decoders | None = None
+    readings: Readings = field(default_factory=Readings)
 
     def decode_photograph(self, file: SentPart) -> Photograph:
         """For ``in_worker``; raises PayloadTooLargeError and the codec's errors."""
         part = file.read(self.settings.max_upload_bytes)
         return decode_photograph(part, self.settings.max_image_pixels)
 
-    def decode_support(self, image: Part, mask: Part) -> Support:
+    def decode_shot(
+        self, image: Part, mask: Part, mask_format: MaskFormat = "auto"
+    ) -> tuple[Support, MaskReading]:
         """For ``in_worker``; raises the codec's errors."""
-        return decode_support(image, mask, self.settings.max_image_pixels)
+        return decode_shot(image, mask, self.settings.max_image_pixels, mask_format)
 
     async def in_worker(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop.

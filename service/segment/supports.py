@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.executors.protocol import EncodedShots
+from model.images.masks import MaskFormat
 from service.errors import ServiceError
 from service.http.spool import SentPart
 from service.images.codec import Part
@@ -21,14 +22,21 @@ from service.segment.pairs import Shown
 from service.segment.runtime import Runtime, settle
 
 _log = logging.getLogger(__name__)
+READING = "X-Mask-Reading"
+# What proxies take in one header; of very many masks the first.
+MAX_READING_LENGTH = 4000
 
 
 @dataclass(frozen=True)
 class ReadySupport:
-    """One support as the engine takes it; ``pair_id`` where it is a stored pair."""
+    """One support as the engine takes it; ``pair_id`` where it is a stored pair.
+
+    ``reading`` is how a sent mask was read, as replies say it.
+    """
 
     shot: Shot
     pair_id: str | None = None
+    reading: str | None = None
 
     @property
     def unkept(self) -> bool:
@@ -40,19 +48,32 @@ Classes = Mapping[str, Sequence[ReadySupport]]
 """The supports of each class by its label."""
 
 
-async def load_supports(runtime: Runtime, shown: Shown) -> Classes:
+async def load_supports(
+    runtime: Runtime, shown: Shown, mask_format: MaskFormat = "auto"
+) -> Classes:
     """Decode what was sent, then load stored sets one by one.
 
     Raises the codec's errors, those of the first bad pair, SupportSetNotFoundError,
     StorageBusyError, and what ``shown.check`` does.
     """
-    decoded = await settle(_decode(runtime, pairs) for pairs in shown.sent.values())
+    decoded = await settle(_decode(runtime, pairs, mask_format) for pairs in shown.sent.values())
     classes = dict(zip(shown.sent, decoded, strict=True))
     for set_id in shown.set_ids:
         described, supports = await _load_set(runtime, set_id)
         classes.setdefault(shown.class_of(described), []).extend(supports)
         shown.check({label: len(each) for label, each in classes.items()})
     return classes
+
+
+def reading_header(readings: Iterable[str | None]) -> dict[str, str]:
+    """How sent masks were read, in order: "light; share=0.4113, labels; share=0.0712"."""
+    told = ", ".join(reading for reading in readings if reading is not None)
+    return {READING: told[:MAX_READING_LENGTH]} if told else {}
+
+
+def readings_of(classes: Classes) -> dict[str, str]:
+    """``reading_header`` of the supports of a request."""
+    return reading_header(one.reading for supports in classes.values() for one in supports)
 
 
 def keep_encodings(
@@ -91,9 +112,10 @@ def unpack(content: bytes) -> EncodedShots:
 
 
 async def _decode(
-    runtime: Runtime, pairs: Iterable[tuple[SentPart, SentPart]]
+    runtime: Runtime, pairs: Iterable[tuple[SentPart, SentPart]], mask_format: MaskFormat
 ) -> list[ReadySupport]:
-    return await _in_workers(runtime, [partial(_sent, runtime, *pair) for pair in pairs])
+    works = [partial(_sent, runtime, *pair, mask_format) for pair in pairs]
+    return await _in_workers(runtime, works)
 
 
 async def _load_set(runtime: Runtime, set_id: str) -> tuple[SupportSet, list[ReadySupport]]:
@@ -112,15 +134,19 @@ async def _in_workers(
     return await settle(runtime.in_worker(work) for work in works)
 
 
-def _sent(runtime: Runtime, sent_image: SentPart, sent_mask: SentPart) -> ReadySupport:
+def _sent(
+    runtime: Runtime, sent_image: SentPart, sent_mask: SentPart, mask_format: MaskFormat
+) -> ReadySupport:
     """What the network keeps of the same bytes, or else the support at the network's size."""
     max_bytes = runtime.settings.max_upload_bytes
     image, mask = sent_image.read(max_bytes), sent_mask.read(max_bytes)
-    key = content_key(image, mask)
+    key = content_key(image, mask, mask_format)
     kept = runtime.engine.prototypes.get(key)
     if kept is not None:
-        return ReadySupport(kept)
-    return ReadySupport(runtime.engine.fresh(runtime.decode_support(image, mask), key))
+        return ReadySupport(kept, reading=runtime.readings.get(key))
+    support, reading = runtime.decode_shot(image, mask, mask_format)
+    runtime.readings.keep(key, str(reading))
+    return ReadySupport(runtime.engine.fresh(support, key), reading=str(reading))
 
 
 def _stored(runtime: Runtime, set_id: str, pair: StoredShot) -> ReadySupport:
@@ -138,5 +164,6 @@ def _stored(runtime: Runtime, set_id: str, pair: StoredShot) -> ReadySupport:
             mask = runtime.library.mask(set_id, pair.pair_id)
     image_part = Part(f"image of pair {pair.pair_id}", image or b"")
     mask_part = Part(f"mask of pair {pair.pair_id}", mask or b"")
-    fresh = runtime.engine.fresh(runtime.decode_support(image_part, mask_part))
+    support, _ = runtime.decode_shot(image_part, mask_part)
+    fresh = runtime.engine.fresh(support)
     return ReadySupport(fresh, pair.pair_id)
