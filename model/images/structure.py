@@ -12,6 +12,7 @@ import numpy as np
 
 from model.errors import BrokenImageError
 from model.images.tags import TIFF_SIGNATURES, check_tags
+from model.images.tiff import check_tiff
 
 # Progressive encoders write 10 to 20.
 MAX_SCANS = 64
@@ -212,7 +213,7 @@ _CHECKS: tuple[tuple[bytes | tuple[bytes, ...], Callable[[bytes], None]], ...] =
     (_PNG, _check_png),
     (b"RIFF", _check_webp),
     (b"BM", _check_bmp),
-    (TIFF_SIGNATURES, check_tags),
+    (TIFF_SIGNATURES, check_tiff),
     (b"\0\0\0\x0cjP  ", _check_boxes),
     (b"\xff\x4f\xff\x51", _check_codestream),
 )
