@@ -118,17 +118,17 @@ async def _lifespan(
         library = await asyncio.to_thread(open_library, settings)
     queue = _open_queue(settings, engine, app)
     opened = await asyncio.to_thread(_open_decoders, settings, app.state.telemetry)
-    # Decoders end before the threads that wait for them.
-    with ThreadPoolExecutor(settings.decode_threads, "worker") as workers, opened as decoders:
+    telemetry: Telemetry = app.state.telemetry
+    with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
         try:
-            await _warm_up(engine, queue)
-            telemetry: Telemetry = app.state.telemetry
-            app.state.runtime = Runtime(
-                settings, engine, queue, workers, library, telemetry, decoders
-            )
-            _watch(telemetry, app.state.runtime)
-            async with telemetry.exposition.kept_fresh():
-                yield
+            with opened as decoders:  # which end first: threads wait for them
+                await _warm_up(engine, queue)
+                app.state.runtime = Runtime(
+                    settings, engine, queue, workers, library, telemetry, decoders
+                )
+                _watch(telemetry, app.state.runtime)
+                async with telemetry.exposition.kept_fresh():
+                    yield
         finally:
             await queue.close()
             await asyncio.to_thread(library.close)

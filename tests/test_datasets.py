@@ -338,22 +338,27 @@ def test_a_list_that_is_none_is_named_in_a_short_sentence(folder, text, message)
 # Masks without an object
 
 
-def dark(path, value=38):
+def dark(path, value):
     """A label map that a tool wrote in dark grey."""
     write_mask(path, np.where(np.asarray(Image.open(path)) > 0, np.uint8(value), np.uint8(0)))
 
 
 @pytest.mark.parametrize("value", [3, 15, 38])
-def test_a_class_whose_masks_are_all_empty_is_named_with_the_rule(folder, value):
+def test_class_numbers_are_objects(folder, value):
+    dark(folder / "cup" / "1.png", value)
+    assert open_dataset(folder).load(4, 1)[1].sum() == 1600
+
+
+def test_a_class_whose_masks_are_all_empty_is_named_with_the_rule(folder):
     for path in (folder / "cup").glob("*.png"):
-        dark(path, value)
-    message = rf"cup/0\.png holds no object \(its largest value is {value}\).* above half"
+        dark(path, 0)
+    message = r"cup/0\.png holds no object \(its largest value is 0\).* 255 on the object"
     with pytest.raises(DatasetError, match=message):
         open_dataset(folder)
 
 
 def test_an_empty_mask_among_others_is_left_out_and_told(folder, capsys):
-    dark(folder / "cup" / "1.png")
+    dark(folder / "cup" / "1.png", 0)
     write_mask(folder / "apple" / "2.png", np.zeros((HEIGHT, WIDTH), np.uint8))
     dataset = open_dataset(folder)
     assert [sample.image.stem for sample in dataset.samples] == ["0", "1", "0", "2"]

@@ -89,8 +89,7 @@ def _with_object(classes: Sequence[str], samples: Sequence[Sample]) -> tuple[Sam
             (class_id,) = sample.class_ids
             raise DatasetError(
                 f"{_emptiness(sample.annotation)}, nor does another mask of {classes[class_id]!r} "
-                "hold one; an object is above half of the range, or non-zero where a mask has 0 "
-                "and 1 alone or a palette"
+                "hold one; save masks as grey, 255 on the object and 0 elsewhere"
             )
     if empty:
         tqdm.write(
