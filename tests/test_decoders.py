@@ -58,6 +58,7 @@ def losses() -> list[str]:
 @pytest.fixture
 def decoders(losses: list[str]) -> Iterator[Decoders]:
     with Decoders(2, 30, losses.append) as decoders:
+        decoders.start()
         yield decoders
 
 
@@ -110,6 +111,7 @@ def test_the_errors_of_a_process_are_those_of_the_model(decoders: Decoders) -> N
 
 def test_a_file_that_takes_too_long_is_ended_and_its_process_replaced(losses: list[str]) -> None:
     with Decoders(1, 0.3, losses.append) as decoders:
+        decoders.start()
         pid = pid_of(decoders)
         with decoders.at_work(threading.Event()):
             with pytest.raises(DeadlineExceededError):
@@ -173,6 +175,7 @@ def test_decoders_end_with_the_service_however_that_ends() -> None:
         "import os, time\n"
         "from service.images.decoders import Decoders\n"
         "decoders = Decoders(2, 30)\n"
+        "decoders.start()\n"
         "print(*(one._pid for one in decoders._idle), flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -226,6 +229,7 @@ def test_storing_what_takes_too_long_to_decode_is_given_up(client, settings) -> 
 
 def test_a_service_without_decoders_is_not_ready_until_it_has_one(client) -> None:
     decoders = client.app.state.runtime.decoders
+    decoders.start()
     for decoder in decoders._idle:
         os.kill(decoder._pid, signal.SIGKILL)
     wait_for(lambda: not decoders.up)
@@ -239,3 +243,14 @@ def test_losses_are_counted_by_cause(client) -> None:
         "late",
         "crashed",
     }
+
+
+def test_no_process_is_started_before_there_is_a_file_for_it(losses: list[str]) -> None:
+    with Decoders(2, 30, losses.append) as decoders:
+        assert decoders.up == 2
+        assert not decoders._idle
+        with decoders.at_work(threading.Event()):
+            decoding().photograph(encode(photograph(), "PNG"), MAX_PIXELS)
+            assert not decoders._idle
+            decoding().photograph(TIFF, MAX_PIXELS)
+        assert len(decoders._idle) == 2

@@ -7,15 +7,23 @@ import os
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 
 from crowd import Crowd
+from pictures import encode, file, one_shot_form
 from processes import serving
 
 pytestmark = pytest.mark.slow
 
+# For the process to be taken off a busy machine.
+SLACK_SECONDS = 15.0
 STOPS = int(os.environ.get("STOPS", "2"))
 
 
@@ -38,3 +46,30 @@ def test_a_service_stopped_under_load_answers_whoever_it_let_in(
     *seen, last = crowd.readiness
     assert seen == sorted(seen)
     assert (set(seen), last) == ({200, 503}, None)
+
+
+@pytest.mark.parametrize("attempt", range(STOPS))
+def test_a_service_ends_in_time_whatever_it_decodes(checkpoint: Path, attempt: int) -> None:
+    drain_ms, timeout_ms = 200, 2000
+    flags = ["--drain-ms", str(drain_ms), "--request-timeout-ms", str(timeout_ms)]
+    picture = file("query_image", encode(np.zeros((7000, 7000, 3), np.uint8), compress_level=1))
+    with serving(checkpoint, *flags) as server:
+        senders = [
+            Thread(target=ask, args=(server.url, [*one_shot_form()[:2], picture])) for _ in range(8)
+        ]
+        for sender in senders:
+            sender.start()
+        time.sleep(random.Random(attempt).uniform(0.5, 1.5))
+        started = time.monotonic()
+        code = server.stop()
+        took = time.monotonic() - started
+        for sender in senders:
+            sender.join()
+    assert code == 0
+    assert took < (drain_ms + timeout_ms) / 1e3 + 2 + SLACK_SECONDS
+
+
+def ask(url: str, files: Any) -> None:
+    """Send a form, whatever comes of it."""
+    with suppress(httpx.HTTPError):
+        httpx.post(f"{url}/segment", files=files, timeout=60, trust_env=False)

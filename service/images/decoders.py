@@ -67,7 +67,7 @@ def decoding() -> Decoding:
 
 
 class Decoders:
-    """``count`` processes, each replaced when it is killed or lost.
+    """``count`` processes, each replaced when it is killed or lost; the first file starts them.
 
     A file has ``limit_seconds``. ``on_loss`` is called with "late" or "crashed". Use it as a
     context, at whose end all that is under way is given up.
@@ -78,19 +78,30 @@ class Decoders:
     ) -> None:
         self._limit_seconds = limit_seconds
         self._on_loss = on_loss
-        self._lock = threading.Lock()
+        self._lock, self._starting = threading.Lock(), threading.Lock()
         self._closed = threading.Event()
         self._nursery: _Nursery | None = None
         self._idle: list[_Decoder] = []
         self._busy = 0
-        for _ in range(count):
-            self._give_back(self._new())
+        self._count = count
+        self._started = False
 
     @property
     def up(self) -> int:
-        """Decoders that work or wait for work."""
+        """Decoders that work or wait for work, or will once they are started."""
         with self._lock:
+            if not self._started:
+                return self._count
             return self._busy + sum(not decoder.gone for decoder in self._idle)
+
+    def start(self) -> None:
+        """Fork them now; NotReadyError where that fails."""
+        with self._starting:
+            if self._started:
+                return
+            self._started = True
+            for _ in range(self._count):
+                self._give_back(self._new())
 
     def revive(self) -> None:
         """Start one where there is none: no request would, while the service is not ready."""
@@ -111,6 +122,7 @@ class Decoders:
         self, content: bytes, task: dict[str, Any], given_up: threading.Event
     ) -> tuple[dict[str, Any], NDArray[Any] | None]:
         """What a decoder says of a file, and its pixels; DeadlineExceededError where it is late."""
+        self.start()
         decoder = self._take()
         deadline = _Deadline(self._limit_seconds, given_up, self._closed)
         try:

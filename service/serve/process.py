@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import math
+import os
 import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -31,6 +33,8 @@ SETTLE_SECONDS = 0.25
 # The event loop reads what has arrived in it, and so begins the request.
 _READ_SECONDS = 0.05
 _CLOSE = (b"connection", b"close")
+# Beyond the drain and the grace, before a process that still computes is ended.
+SPARE_SECONDS = 1.5
 # Open files beside connections: the network, the database, uploads of batches, decoders.
 _SPARE_FILES = 128
 
@@ -111,6 +115,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self.failed = False
+        self._last_resort: threading.Timer | None = None
         self._app = app
         self._drain_seconds = drain_seconds
         self._gives_up_address = gives_up_address
@@ -127,6 +132,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._refuse_work()
+        self._end_in_time()
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -135,6 +141,7 @@ class _Server(uvicorn.Server):
         uvicorn closes at once, and so resets connections and requests that have arrived unread.
         """
         self._refuse_work()  # again: during the warm-up a signal finds no runtime yet
+        self._end_in_time()  # where it ends without a signal
         self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
         if self._gives_up_address():
             await self._pause(self._drain_seconds)
@@ -150,6 +157,20 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         await self._pause(_READ_SECONDS)
         await super().shutdown(sockets)
+
+    def _end_in_time(self) -> None:
+        """A thread at work on a picture cannot be stopped, and Python would wait for it."""
+        if self._last_resort is None:
+            grace = self.config.timeout_graceful_shutdown or 0
+            seconds = self._drain_seconds + grace + SPARE_SECONDS
+            self._last_resort = threading.Timer(seconds, self._leave_work)
+            self._last_resort.daemon = True
+            self._last_resort.start()
+
+    def _leave_work(self) -> None:
+        _log.warning("what still computes is given up")
+        logging.shutdown()
+        os._exit(1 if self.failed else 0)
 
     def _refuse_work(self) -> None:
         runtime = self._app.state.runtime
