@@ -23,6 +23,7 @@ from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library, Limits
+from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.release import installed_version
 from service.routes import batch, multiclass, operations, page, segment, supports
@@ -119,12 +120,15 @@ async def _lifespan(
     queue = _open_queue(settings, engine, app)
     opened = await asyncio.to_thread(_open_decoders, settings, app.state.telemetry)
     telemetry: Telemetry = app.state.telemetry
-    with ThreadPoolExecutor(settings.decode_threads, "worker") as workers:
+    with (
+        ThreadPoolExecutor(settings.decode_threads, "worker") as workers,
+        LibraryThreads() as storage,
+    ):
         try:
             with opened as decoders:  # which end first: threads wait for them
                 await _warm_up(engine, queue)
                 app.state.runtime = Runtime(
-                    settings, engine, queue, workers, library, telemetry, decoders
+                    settings, engine, queue, workers, library, storage, telemetry, decoders
                 )
                 _watch(telemetry, app.state.runtime)
                 async with telemetry.exposition.kept_fresh():

@@ -1,6 +1,5 @@
 """Stored supports: named sets that later requests refer to instead of sending their pairs."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
@@ -47,7 +46,7 @@ async def create_set(request: Request, response: Response, runtime: Running) -> 
     form = await read_form(request, NEW_SET, runtime.settings)
     name, label = form.text(NAME.name), form.text(LABEL.name) or None
     pairs = await _decode(runtime, form, response)
-    created = await asyncio.to_thread(runtime.library.create, name, label, pairs)
+    created = await runtime.storage.run(runtime.library.create, name, label, pairs)
     response.headers["Location"] = f"{request.scope['root_path']}/supports/{created.id}"
     return created
 
@@ -64,7 +63,7 @@ async def list_sets(
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Sets to leave out.")] = 0,
 ) -> SupportSets:
     """From the newest on."""
-    return await asyncio.to_thread(runtime.library.page, limit, offset)
+    return await runtime.storage.run(runtime.library.page, limit, offset)
 
 
 @router.get(
@@ -75,7 +74,7 @@ async def list_sets(
 )
 async def read_set(set_id: SetId, runtime: Running) -> SupportSet:
     """Its name, label and pairs."""
-    return await asyncio.to_thread(runtime.library.read, set_id)
+    return await runtime.storage.run(runtime.library.read, set_id)
 
 
 @router.delete(
@@ -87,7 +86,7 @@ async def read_set(set_id: SetId, runtime: Running) -> SupportSet:
 )
 async def delete_set(set_id: SetId, runtime: Running) -> None:
     """With its pairs and all that was computed of them."""
-    await asyncio.to_thread(runtime.library.delete, set_id)
+    await runtime.storage.run(runtime.library.delete, set_id)
 
 
 @router.get(
@@ -99,7 +98,7 @@ async def delete_set(set_id: SetId, runtime: Running) -> None:
 )
 async def read_thumbnail(set_id: SetId, runtime: Running) -> Response:
     """The first pair, its object tinted and outlined, at most 256 pixels a side."""
-    png = await asyncio.to_thread(runtime.library.thumbnail, set_id)
+    png = await runtime.storage.run(runtime.library.thumbnail, set_id)
     return Response(png, media_type="image/png")
 
 
@@ -118,7 +117,7 @@ async def add_pairs(
     form = await read_form(request, PAIRS, runtime.settings)
     pairs = await _decode(runtime, form, response)
     most = runtime.settings.max_shots
-    return await asyncio.to_thread(runtime.library.add_pairs, set_id, pairs, most)
+    return await runtime.storage.run(runtime.library.add_pairs, set_id, pairs, most)
 
 
 @router.delete(
@@ -130,7 +129,7 @@ async def add_pairs(
 )
 async def delete_pair(set_id: SetId, pair_id: PairId, runtime: Running) -> None:
     """A set keeps at least one pair."""
-    await asyncio.to_thread(runtime.library.delete_pair, set_id, pair_id)
+    await runtime.storage.run(runtime.library.delete_pair, set_id, pair_id)
 
 
 @router.get(
@@ -142,7 +141,7 @@ async def delete_pair(set_id: SetId, pair_id: PairId, runtime: Running) -> None:
 )
 async def read_image(set_id: SetId, pair_id: PairId, runtime: Running) -> Response:
     """The bytes that were uploaded."""
-    return _file(await asyncio.to_thread(runtime.library.image, set_id, pair_id))
+    return _file(await runtime.storage.run(runtime.library.image, set_id, pair_id))
 
 
 @router.get(
@@ -154,7 +153,7 @@ async def read_image(set_id: SetId, pair_id: PairId, runtime: Running) -> Respon
 )
 async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Response:
     """The bytes that were uploaded."""
-    return _file(await asyncio.to_thread(runtime.library.mask, set_id, pair_id))
+    return _file(await runtime.storage.run(runtime.library.mask, set_id, pair_id))
 
 
 async def _decode(runtime: Runtime, form: Form[Part], response: Response) -> list[NewPair]:

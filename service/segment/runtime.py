@@ -20,6 +20,7 @@ from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library
+from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.settings import Settings
 
@@ -57,6 +58,7 @@ class Runtime:
     queue: InferenceQueue[Task, Prediction]
     workers: ThreadPoolExecutor
     library: Library
+    storage: LibraryThreads
     telemetry: Telemetry
     decoders: Decoders | None = None
     readings: Readings = field(default_factory=Readings)

@@ -119,8 +119,8 @@ async def _decode(
 
 
 async def _load_set(runtime: Runtime, set_id: str) -> tuple[SupportSet, list[ReadySupport]]:
-    find = partial(runtime.library.shots, set_id, encoding_key(runtime.engine))
-    described, pairs = await runtime.in_worker(find)
+    key = encoding_key(runtime.engine)
+    described, pairs = await runtime.storage.run(runtime.library.shots, set_id, key)
     supports = await _in_workers(
         runtime, [partial(_stored, runtime, set_id, pair) for pair in pairs]
     )
