@@ -20,12 +20,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 
 import pages
+from model.images.masks import read_mask
+from model.images.opening import open_upright
 from pages import downloaded, give_queries, give_support, mask_in, paint, segment, shown_mask
 from pictures import encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
 from service.inference.engine import Engine
 from service.settings import read_settings
 from serving import served
+from test_masks import AMBIGUOUS, READ, SIDE, as_file
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 REPOSITORY = Path(__file__).parents[1]
@@ -114,6 +117,18 @@ def ready(page: Page, desk: Path) -> None:
     give_support(page, desk / "support.png")
     paint(page, STROKE)
     give_queries(page, desk / "query.png")
+
+
+def load_mask(page: Page, path: Path, content: bytes) -> None:
+    """Choose a mask file, and wait until the service has read it."""
+    path.write_bytes(content)
+    with page.expect_response("**/mask"):
+        page.set_input_files("#mask-file", path)
+
+
+def share_of(mask: np.ndarray) -> str:
+    """As the page says it, of the header's four digits."""
+    return f"{100 * round(float(mask.mean()), 4):.1f} % of the picture"
 
 
 def mask_of_api(address: str, parts: list[Any], **options: Any) -> np.ndarray:
@@ -231,6 +246,49 @@ def test_a_mask_file_is_taken_as_it_is_and_one_of_another_size_is_refused(
     page.set_input_files("#mask-file", desk / "mask.png")
     expect(page.locator("#painted-share")).to_contain_text("% of support.png")
     expect(page.locator("#show > .notice")).to_be_hidden()
+    assert (mask_in(downloaded(page, "#mask-save")) == object_mask(240, 320)).all()
+
+
+def test_a_mask_file_is_read_as_the_service_reads_it(page: Page, desk: Path) -> None:
+    (desk / "square.png").write_bytes(encode(photograph(SIDE, SIDE)))
+    give_support(page, desk / "square.png")
+    for name, (draw, reading, mask) in READ.items():
+        load_mask(page, desk / f"{name}.png", as_file(draw()))
+        expect(page.locator("#mask-name")).to_have_text(f"{name}.png")
+        expect(page.locator("#mask-format")).to_have_value(reading)
+        expect(page.locator("#mask-share")).to_have_text(share_of(mask))
+        assert (mask_in(downloaded(page, "#mask-save")) == mask).all(), name
+
+
+def test_a_mask_of_two_readings_is_read_as_chosen(page: Page, desk: Path) -> None:
+    (desk / "square.png").write_bytes(encode(photograph(SIDE, SIDE)))
+    give_support(page, desk / "square.png")
+    for name, (draw, formats) in AMBIGUOUS.items():
+        load_mask(page, desk / f"{name}.png", as_file(draw()))
+        notice = page.locator("#show > .notice")
+        expect(notice).to_contain_text(f"{name}.png")
+        expect(notice).to_contain_text("Choose below what is object in it.")
+        expect(page.locator("#mask-format")).to_have_value("auto")
+        assert not page.inner_text("#mask-share")
+        for chosen in formats:
+            page.select_option("#mask-format", chosen)
+            mask = read_mask(open_upright(as_file(draw())), chosen).mask
+            expect(page.locator("#mask-share")).to_have_text(share_of(mask))
+            expect(notice).to_be_hidden()
+            assert (mask_in(downloaded(page, "#mask-save")) == mask).all(), name
+
+
+def test_a_reading_that_the_file_has_not_is_said_and_the_last_one_stays(
+    page: Page, desk: Path
+) -> None:
+    give_support(page, desk / "support.png")
+    load_mask(page, desk / "mask.png", grey_mask(object_mask(240, 320)))
+    expect(page.locator("#mask-format")).to_have_value("light")
+    page.select_option("#mask-format", "alpha")
+    expect(page.locator("#show > .notice")).to_have_text(
+        "mask.png has no alpha channel; choose light, on_white or labels."
+    )
+    expect(page.locator("#mask-format")).to_have_value("light")
     assert (mask_in(downloaded(page, "#mask-save")) == object_mask(240, 320)).all()
 
 

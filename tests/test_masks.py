@@ -218,10 +218,16 @@ ASKED: dict[str, tuple[Callable[[], Picture], MaskFormat, Any]] = {
 
 
 def saved(image: Picture) -> Picture:
-    """As it comes out of a file, where a format can hold it."""
-    if image.format is not None:
-        return image
-    return open_upright(encode(image, "PNG" if image.mode != "F" else "TIFF"))
+    """As it comes out of a file."""
+    return image if image.format is not None else open_upright(as_file(image))
+
+
+def as_file(image: Picture) -> bytes:
+    """In the format that it has been read from, or else as PNG."""
+    if image.format == "JPEG":
+        return encode(image, "JPEG", quality=100, subsampling=0)
+    alpha = {"transparency": image.info["transparency"]} if "transparency" in image.info else {}
+    return encode(image, **alpha)
 
 
 @pytest.mark.parametrize("name", READ)

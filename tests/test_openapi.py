@@ -30,6 +30,7 @@ OPERATIONS = {
     ("/supports/{set_id}/pairs/{pair_id}", "delete"): "delete_support_pair",
     ("/supports/{set_id}/pairs/{pair_id}/image", "get"): "read_support_image",
     ("/supports/{set_id}/pairs/{pair_id}/mask", "get"): "read_support_mask",
+    ("/mask", "post"): "read_mask_file",
     ("/healthz", "get"): "health",
     ("/readyz", "get"): "readiness",
     ("/info", "get"): "info",
@@ -73,7 +74,7 @@ def form_of(description: Any, path: str) -> Any:
     return description["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
 
 
-@each_upload
+@pytest.mark.parametrize("path", [*FORMS, "/supports", "/mask"])
 def test_a_form_is_described_with_exactly_the_parts_that_are_read(
     client: TestClient, description: Any, path: str
 ) -> None:

@@ -175,6 +175,15 @@ BATCH_RESPONSES: Responses = {
     **problem_responses(400, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504, 507),
 }
 
+MASK_RESPONSES: Responses = {
+    200: {
+        "description": "8-bit grey PNG of the upright mask's size: 255 on the object, 0 elsewhere.",
+        "headers": _REQUEST_ID | _READING,
+        "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
+    },
+    **problem_responses(400, 408, 413, 415, 422, 429, 500, 503, 504),
+}
+
 CREATED: Responses = {
     201: {
         "headers": _READING

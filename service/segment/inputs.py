@@ -17,6 +17,7 @@ SUPPORT_MASK = FilePart(
     "ways is refused (`ambiguous_mask`).",
     room=_SHOTS,
 )
+MASK = FilePart("mask", "Mask file, read as support_mask is.")
 SUPPORT_LABEL = TextPart(
     "support_label",
     "Class of the support at the same place; equal labels are one.",
@@ -67,3 +68,4 @@ BATCH = FormLayout(
 )
 NEW_SET = FormLayout((NAME, LABEL, *_PAIRS), MaskOptions)
 PAIRS = FormLayout(_PAIRS, MaskOptions)
+MASK_FILE = FormLayout((MASK,), MaskOptions)

@@ -32,6 +32,22 @@ export function segment(source, query, options, signal) {
   return send("segment/kshot", { method: "POST", body: form, signal });
 }
 
+/**
+ * What of a mask file is object: the service alone reads mask files.
+ * @param {File} file
+ * @param {string} format as mask_format in docs/reference/images.md
+ * @returns {Promise<{png: Blob, format: string, share: number}>} grey, 255 on the object; the
+ *   format by which it was read, and the object's share of the picture
+ */
+export async function readMask(file, format) {
+  const form = new FormData();
+  form.append("mask", file, file.name);
+  form.append("mask_format", format);
+  const response = await send("mask", { method: "POST", body: form });
+  const [name, share] = response.headers.get("X-Mask-Reading").split("; share=");
+  return { png: await response.blob(), format: name, share: Number(share) };
+}
+
 /** @returns {Promise<{items: SupportSet[], total: number}>} newest first */
 export async function listSets(limit, offset) {
   return (await send(`supports?limit=${limit}&offset=${offset}`)).json();

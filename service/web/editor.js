@@ -70,6 +70,10 @@ export class Editor extends EventTarget {
     onChosen(element("mask-file"), ([file]) => {
       this.#attempt(() => this.shots.active.loadMask(file));
     });
+    element("mask-format").addEventListener("change", ({ target }) => {
+      const { active } = this.shots;
+      this.#attempt(() => active.loadMask(active.reading.file, target.value));
+    });
     this.#onClick("mask-save", async () => {
       const { mask, maskName } = await this.shots.active.toPair();
       download(mask, maskName);
@@ -87,7 +91,9 @@ export class Editor extends EventTarget {
 
   async #attempt(work) {
     notify(this.section);
-    await work().catch((error) => notify(this.section, error.message));
+    const problem = await work().then(() => null, (error) => error);
+    this.#update();
+    if (problem) notify(this.section, problem.message);
   }
 
   #key(event) {
@@ -128,8 +134,19 @@ export class Editor extends EventTarget {
         ? `${(100 * share).toFixed(1)} % of ${active.file.name} is painted.`
         : `Paint over the object in ${active.file.name}.`;
       if (share) notify(this.section);
+      this.#showReading(active.reading);
     }
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** How the mask file that was loaded was read; another choice reads it again. */
+  #showReading(reading) {
+    element("mask-reading").hidden = !reading;
+    if (!reading) return;
+    element("mask-name").textContent = reading.file.name;
+    element("mask-format").value = reading.format;
+    element("mask-share").textContent =
+      reading.share === undefined ? "" : `${(100 * reading.share).toFixed(1)} % of the picture`;
   }
 
   #updateTools() {

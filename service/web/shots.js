@@ -1,16 +1,22 @@
 /** The photographs that show the object, each with what is painted on it. */
 
+import { readMask } from "./api.js";
 import { MaskLayer } from "./mask.js";
-import { decodePhotograph, drawThumbnail, readMaskFile, stemOf } from "./pictures.js";
+import { decodeMask, decodePhotograph, drawThumbnail, stemOf } from "./pictures.js";
 
 const WORKING_SIDE = 2048;
 const REDRAW_MS = 200;
 
-/** One photograph and its mask; `width` and `height` are the photograph's own, upright. */
+/**
+ * One photograph and its mask; `width` and `height` are the photograph's own, upright. `reading` is
+ * of the mask file that was given last: the file, the format by which it was read ("auto" while it
+ * is to be chosen) and the object's share of it.
+ */
 export class Shot {
   constructor(file, { bitmap, width, height }) {
     Object.assign(this, { file, bitmap, width, height });
     this.mask = new MaskLayer(bitmap.width, bitmap.height);
+    this.reading = null;
   }
 
   /** @returns {Promise<Shot>} Rejects with a sentence where the browser cannot show the file. */
@@ -26,11 +32,16 @@ export class Shot {
     return `${stemOf(this.file.name)}.mask.png`;
   }
 
-  /** Take a mask file's object as painted. Rejects with a sentence where it does not fit. */
-  async loadMask(file) {
-    const mask = await readMaskFile(file).catch(() => {
-      throw new Error(`${file.name} is no image that this browser can read. Choose a PNG.`);
+  /**
+   * Take a mask file's object as painted. Rejects with a sentence where it does not fit, or where it
+   * is to be chosen what is object in it.
+   */
+  async loadMask(file, format = "auto") {
+    const { png, ...reading } = await readMask(file, format).catch((problem) => {
+      if (problem.code === "ambiguous_mask") this.reading = { file, format: "auto" };
+      throw new Error(aboutFile(problem.message, file));
     });
+    const mask = await decodeMask(png);
     if (mask.width !== this.width || mask.height !== this.height) {
       throw new Error(
         `${file.name} is ${mask.width}x${mask.height}, its photograph is ${this.width}x${this.height}. ` +
@@ -38,6 +49,7 @@ export class Shot {
       );
     }
     if (!mask.object.includes(1)) throw new Error(`${file.name} has no object in it. Choose another mask.`);
+    this.reading = { file, ...reading };
     this.mask.load(mask);
   }
 
@@ -123,4 +135,11 @@ export class ShotList extends EventTarget {
     drawThumbnail(canvas, shot.mask.canvas);
     context.globalAlpha = 1;
   }
+}
+
+/** The service names the part; people know their files, and choose by a list. */
+function aboutFile(message, file) {
+  return message
+    .replace(/^(mask_format is '\w+', but )?mask\b/i, () => file.name)
+    .replace(/; send mask_format=.*$/, ". Choose below what is object in it.");
 }

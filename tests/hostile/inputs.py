@@ -14,7 +14,10 @@ from pictures import grey_mask, photograph
 
 BOUNDARY = b"XXBOUNDARYXX"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-PATHS = ("/segment", "/segment/kshot", "/segment/multiclass", "/segment/batch", "/supports")
+PATHS = (
+    *("/segment", "/segment/kshot", "/segment/multiclass", "/segment/batch"),
+    *("/supports", "/mask"),
+)
 
 
 class Hostile(NamedTuple):
@@ -51,6 +54,8 @@ def _part(name: str, content: bytes) -> bytes:
 def _send(path: str, image: bytes, mask: bytes, query: bytes, *more: tuple[str, bytes]) -> bytes:
     """A form that ``path`` would take if its images were good."""
     parts = [("support_image", image), ("support_mask", mask), *more]
+    if path == "/mask":
+        return form(("mask", mask))
     if path == "/supports":
         return form(*parts, (".name", zlib.crc32(image).to_bytes(4, "big").hex().encode()))
     if path == "/segment/multiclass":
