@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, TiffImagePlugin
 
+from model.images.opening import reads_heic
 from pictures import encode, grey_mask, object_mask, photograph
 from service.errors import (
     EmptyMaskError,
@@ -297,8 +298,9 @@ def test_a_truncated_file_is_undecodable(kind: str) -> None:
     assert caught.value.field == "query_image"
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "HEIF"])
 def test_whatever_is_broken_in_a_file_only_errors_of_the_service_come_out(kind: str) -> None:
+    assert reads_heic()
     random = np.random.default_rng(0)
     content = np.frombuffer(encode(photograph(16, 16), kind), np.uint8)
     for _ in range(150):
@@ -334,7 +336,9 @@ def test_unknown_bytes_are_undecodable() -> None:
     ],
 )
 def test_another_kind_of_file_is_an_unsupported_type(content: bytes) -> None:
-    with pytest.raises(UnsupportedMediaTypeError, match="JPEG, PNG, WebP, BMP or TIFF"):
+    with pytest.raises(
+        UnsupportedMediaTypeError, match="JPEG, PNG, WebP, BMP, TIFF, AVIF or JPEG 2000"
+    ):
         decode_photograph(Part("query_image", content, "image/png"), MAX_PIXELS)
 
 

@@ -18,7 +18,9 @@ from model.data.lookup import name_parts, spelled
 from model.errors import AmbiguousMaskError, DatasetError
 from model.images.masks import read_mask
 
-PHOTOGRAPH_SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+PHOTOGRAPH_SUFFIXES = {
+    *(".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2"),
+}
 
 
 def image_folder(root: Path, list_file: Path | None = None) -> SegmentationDataset:

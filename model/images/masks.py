@@ -25,7 +25,7 @@ OBJECT: dict[MaskFormat, str] = {
     "visible": "what is not wholly transparent",
 }
 """What each reading takes for the object, as the end of a sentence."""
-_LOSSY = frozenset({"JPEG", "MPO", "AVIF", "JPEG2000", "WEBP"})
+_LOSSY = frozenset({"JPEG", "MPO", "AVIF", "JPEG2000", "HEIF", "WEBP"})
 _OPAQUE_HALF = 127
 # Colours of what is opaque, above which it is a picture that was cut out and no mask.
 _MASK_COLOURS = 8

@@ -5,15 +5,17 @@ What is accepted is written for users in docs/reference/images.md; the two chang
 
 import struct
 from contextlib import suppress
+from functools import cache
 from io import BytesIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model.errors import BrokenImageError, ImageFileError, ImageTooLargeError, NotAnImageError
+from model.images.kinds import HEIC, Kind, foreign_kind, kind_of
 from model.images.structure import check_structure, ends_early
+from model.images.tiff import describe_tiff
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-ACCEPTED = "JPEG, PNG, WebP, BMP or TIFF"
+ACCEPTED = "JPEG, PNG, WebP, BMP, TIFF, AVIF or JPEG 2000"
 # Above it Pillow warns of a decompression bomb, above twice it refuses: its own limit stays in
 # force, since changing it would change it for the whole process.
 PILLOW_MAX_PIXELS = 89_478_485
@@ -52,19 +54,54 @@ def _decode(content: bytes, max_pixels: int) -> Image.Image:
     if ended := ends_early(content):
         content += _END_OF_JPEG
     try:
-        image = Image.open(BytesIO(content), formats=FORMATS)
+        image = Image.open(BytesIO(content), formats=[_readable_kind(content).format])
     except UnidentifiedImageError as error:
+        if described := describe_tiff(content):
+            raise BrokenImageError(
+                f"is a TIFF of {described}, which is not read; save it as 8 or 16 bits, RGB or grey"
+            ) from error
         raise NotAnImageError(f"is not an image of an accepted type; send {ACCEPTED}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large("far too many", max_pixels) from error
-    if image.width * image.height > max_pixels:
-        raise _too_large(f"{image.width}x{image.height}", max_pixels)
+    _check_pixels(image, max_pixels)
     image.load()
+    _check_pixels(image, max_pixels)  # a HEIC's own size is known for certain only now
     if ended:
         _check_rows(image)
     with suppress(*_BROKEN_EXIF):  # a photograph with a broken tag is still a photograph
         ImageOps.exif_transpose(image, in_place=True)
     return image if image.mode in _MODES else _as_rgb(image)
+
+
+def _readable_kind(content: bytes) -> Kind:
+    """Raises NotAnImageError, which names what is no image or cannot be read here."""
+    kind = kind_of(content)
+    if kind is None:
+        what = foreign_kind(content)
+        told = f"is {what}" if what else "is not an image of an accepted type"
+        raise NotAnImageError(told if ";" in told else f"{told}; send {ACCEPTED}")
+    if kind is HEIC and not reads_heic():
+        raise NotAnImageError(
+            f"is HEIC, which is not read here; send {ACCEPTED}, or install "
+            "sg-one-service[heic] where it is to be read"
+        )
+    return kind
+
+
+@cache
+def reads_heic() -> bool:
+    """Whether pillow-heif is installed, by which Pillow reads HEIC from then on."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return True
+
+
+def _check_pixels(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise _too_large(f"{image.width}x{image.height}", max_pixels)
 
 
 def _check_rows(image: Image.Image) -> None:

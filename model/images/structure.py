@@ -28,6 +28,8 @@ MAX_FRAMES = 4_000
 # Pillow reads run lengths of a BMP by a loop in Python.
 MAX_RUN_LENGTH_BYTES = 4 * 1024 * 1024
 MAX_BOXES = 1_000
+# Of a HEIC or AVIF: a photograph of 48 megapixels is a grid of 200, with thumbnails and maps.
+MAX_ITEMS = 1_000
 MAX_TILES = 16_384
 
 # Files that are decoded in no time worth ending, whatever they hold.
@@ -182,11 +184,25 @@ def _check_boxes(content: bytes) -> None:
             raise _too_complex(f"over {MAX_BOXES} boxes")
         if kind == b"jp2c":
             _check_codestream(content[place + 8 : place + 64])
+        if kind == b"meta":
+            _check_items(content[place + 12 : place + length])
         if length == 1 and place + 16 <= len(content):
             length = int.from_bytes(content[place + 8 : place + 16], "big")
         if length < 8:
             break
         place += length
+
+
+def _check_items(boxes: bytes) -> None:
+    """The list of items, one of the boxes of a HEIC's or AVIF's description."""
+    place = 0
+    while place + 14 <= len(boxes):
+        length, kind, version = struct.unpack_from(">I4sB", boxes, place)
+        if kind == b"iinf":
+            (items,) = struct.unpack_from(">I" if version else ">H", boxes, place + 12)
+            if items > MAX_ITEMS:
+                raise _too_complex(f"{items} items")
+        place += max(length, 8)
 
 
 def _check_codestream(content: bytes) -> None:

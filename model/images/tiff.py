@@ -37,6 +37,15 @@ def check_tiff(content: bytes) -> None:
         raise BrokenImageError(f"is a TIFF with {what}, which is not read right; save it as PNG")
 
 
+def describe_tiff(content: bytes) -> str:
+    """Channels and depth, as "5 channels of 16 bits"; nothing for other files."""
+    bits = next((values_of(content, tag) for tag in read_tags(content) if tag.number == _BITS), ())
+    if not bits:
+        return ""
+    channels = f"{len(bits)} channels" if len(bits) > 1 else "1 channel"
+    return f"{channels} of {max(bits)} bits"
+
+
 def _misread(layout: _Layout) -> str:
     """What makes the pixels wrong, or nothing."""
     deep = layout.depth > 8

@@ -9,7 +9,10 @@ from model.data.leftovers import is_leftover
 from service.errors import SettingsError, UndecodableImageError
 from service.images.codec import Part
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".avif", ".heic", ".heif", ".jp2"),
+)
 
 
 class Query(NamedTuple):

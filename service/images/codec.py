@@ -14,9 +14,8 @@ from model.errors import (
     MaskFormatError,
     NotAnImageError,
 )
+from model.images.kinds import HEIC, KINDS, foreign_kind, kind_of
 from model.images.masks import MaskFormat, MaskReading
-from model.images.opening import FORMATS
-from model.images.tags import TIFF_SIGNATURES
 from service.errors import (
     InvalidOptionError,
     ServiceError,
@@ -28,21 +27,13 @@ from service.errors import (
 )
 from service.images.decoders import decoding
 
-MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
-_TYPES: tuple[tuple[bytes | tuple[bytes, ...], str], ...] = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG", "image/png"),
-    (b"RIFF", "image/webp"),
-    (b"BM", "image/bmp"),
-    (TIFF_SIGNATURES, "image/tiff"),
-    (b"", "application/octet-stream"),
-)
-_SIGNATURES = tuple(start for start, kind in _TYPES if isinstance(start, bytes) and start)
-_FOREIGN = (b"GIF8", b"%PDF", b"PK\x03\x04", b"8BPS", b"\0\0\1\0", b"<", b"{", b"\x93NUMPY")
+_ANY_BYTES = "application/octet-stream"
+MEDIA_TYPES = tuple(kind.media_type for kind in KINDS)
 # Declared types that leave the question to the content: accepted ones and "some bytes".
 _OPEN_TYPES = frozenset(MEDIA_TYPES) | {
-    *("", "application/octet-stream", "binary/octet-stream", "image/*"),
+    *("", _ANY_BYTES, "binary/octet-stream", "image/*"),
     *("image/jpg", "image/pjpeg", "image/x-png", "image/x-bmp", "image/x-ms-bmp"),
+    *("image/heif", "image/jpx", "image/j2c", "image/x-jp2"),
 }
 
 
@@ -111,7 +102,8 @@ def decode_shot(
 
 def media_type(content: bytes) -> str:
     """The type of an image that has been decoded before, by its first bytes alone."""
-    return next(kind for start, kind in _TYPES if content.startswith(start))
+    kind = kind_of(content)
+    return kind.media_type if kind else _ANY_BYTES
 
 
 def _named(error: ImageFileError, part: Part) -> ServiceError:
@@ -125,8 +117,8 @@ def _named(error: ImageFileError, part: Part) -> ServiceError:
 
 def _is_of_another_kind(part: Part) -> bool:
     """Whether the content, or else the declared type, is recognisably no accepted image."""
-    if part.content.startswith((*_SIGNATURES, *TIFF_SIGNATURES)):
-        return False
+    kind = kind_of(part.content)
+    if kind is not None:
+        return kind is HEIC
     declared = part.media_type.partition(";")[0].strip().lower()
-    foreign = part.content.lstrip().startswith(_FOREIGN) or part.content[4:8] == b"ftyp"
-    return foreign or declared not in _OPEN_TYPES
+    return bool(foreign_kind(part.content)) or declared not in _OPEN_TYPES

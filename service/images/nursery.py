@@ -23,7 +23,7 @@ from PIL import Image
 
 from model.errors import AmbiguousMaskError, InputError
 from model.images.masks import read_mask
-from model.images.opening import open_upright
+from model.images.opening import open_upright, reads_heic
 from model.images.pixels import photograph_pixels
 
 LENGTHS = struct.Struct("<IQ")
@@ -41,6 +41,7 @@ def main(control: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service to answer
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for decoders
     Image.init()
+    reads_heic()
     gc.freeze()
     while True:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)

@@ -9,7 +9,7 @@ from model.images.masks import MaskReading
 from service.http.deadline import within
 from service.http.forms import read_form
 from service.http.openapi import MASK_RESPONSES, describe_form
-from service.images.codec import Part, decode_mask
+from service.images.codec import decode_mask
 from service.images.render import mask_png
 from service.options import PNG, MaskOptions, read_options
 from service.segment.inputs import MASK, MASK_FILE

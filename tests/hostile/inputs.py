@@ -13,7 +13,7 @@ from PIL import Image
 from pictures import grey_mask, photograph
 
 BOUNDARY = b"XXBOUNDARYXX"
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000")
 PATHS = (
     *("/segment", "/segment/kshot", "/segment/multiclass", "/segment/batch"),
     *("/supports", "/mask"),
