@@ -24,6 +24,11 @@ checkpoint_option = click.option(
 executor_option = click.option("--executor", help="auto, openvino or torch.")
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N.")
 precision_option = click.option("--precision", help="auto, bfloat16 or float32.")
+mask_format_option = click.option(
+    "--mask-format",
+    type=click.Choice(["auto", "light", "on_white", "labels", "alpha", "visible"]),
+    help="What is object in the masks of a folder of classes.  [default: as each file says]",
+)
 fusion_option = click.option(
     "--fusion",
     type=click.Choice(["average", "union"]),
@@ -133,6 +138,7 @@ def segment(
 @click.option("--backbone-weights", type=EXISTING_FILE, help="Instead of the recipe's.")
 @click.option("--composites", type=EXISTING, help="Instead of the recipe's (sgone composites).")
 @click.option("--fold", type=click.IntRange(0, 3), help="Never see this fold's test classes.")
+@mask_format_option
 @click.option("--held-out", multiple=True, help="Choose the checkpoint by this class; repeat.")
 @click.option("--run-dir", type=ANY_PATH, help="Folder for checkpoints, curves and masks.")
 @click.option("--features", type=ANY_PATH, help="Folder for a frozen backbone's features, shared.")
@@ -169,6 +175,7 @@ def distill(config: Path, **options: Any) -> None:
 )
 @click.option("--data", type=EXISTING, required=True, help="Folder of a data set.")
 @click.option("--list", "list_file", type=EXISTING_FILE, help="What of the data set to use.")
+@mask_format_option
 @click.option("--fold", type=click.IntRange(0, 3), help="Only this fold's test classes.")
 @click.option("--shots", type=click.IntRange(1), help="[default: 1; with --multiclass 5]")
 @fusion_option

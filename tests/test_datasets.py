@@ -10,6 +10,7 @@ from model.data.listing import join
 from model.data.pascal import CLASSES, pascal_voc
 from model.episode import VOID
 from model.errors import DatasetError
+from model.evaluation.bench import open_data
 from model.training.recipe import Data, split
 from trees import (
     HEIGHT,
@@ -371,3 +372,40 @@ def test_a_mask_of_0_and_1_is_no_empty_one(folder, capsys):
     dark(folder / "cup" / "1.png", 1)
     assert len(open_dataset(folder).samples) == 6
     assert not capsys.readouterr().err
+
+
+@pytest.fixture
+def label_maps(folder):
+    """3 on the object and void beside it: it could be light on dark as well."""
+    for path in folder.rglob("*.png"):
+        values = np.zeros((HEIGHT, WIDTH), np.uint8)
+        values[4:14, 4:14], values[20:24, 4:24] = 3, 255
+        write_mask(path, values)
+    return folder
+
+
+@pytest.mark.parametrize(("mask_format", "pixels"), [("labels", 100), ("light", 80)])
+def test_masks_of_a_folder_are_read_as_said(label_maps, mask_format, pixels):
+    dataset = open_dataset(label_maps, mask_format=mask_format)
+    assert dataset.load(0, 0)[1].sum() == pixels
+    data = Data(label_maps, mask_format=mask_format)
+    assert split(data, shots=1).training.load(0, 0)[1].sum() == pixels
+    named = open_data(label_maps, None, mask_format)
+    assert named.dataset.load(0, 0)[1].sum() == pixels
+    assert named.name.endswith(f", masks read as {mask_format}")
+
+
+def test_a_mask_of_two_readings_is_refused_with_the_option_that_says_which(label_maps):
+    with pytest.raises(DatasetError, match=r"\.png can be read .*--mask-format light or labels"):
+        open_dataset(label_maps)
+
+
+def test_a_reading_that_a_mask_has_not_is_refused_with_its_file(folder):
+    message = r"mask_format is 'alpha', but .*\.png has no alpha channel"
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(folder, mask_format="alpha")
+
+
+def test_a_mask_format_is_for_folders_alone(voc):
+    with pytest.raises(DatasetError, match=r"the layout of .* \(voc\) .* leave mask_format out"):
+        open_dataset(voc, mask_format="labels")

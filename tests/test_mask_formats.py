@@ -100,3 +100,14 @@ def test_pairs_are_added_by_their_format(client) -> None:
     assert ask(client, path, label_map()).status_code == 422
     added = ask(client, path, label_map(), mask_format="labels").json()
     assert added["pairs"][1]["area"] == INNER.sum()
+
+
+def test_a_plain_mask_is_stored_as_sent_and_another_as_it_was_read(client) -> None:
+    labels = encode(OBJECT.astype(np.uint8) * np.uint8(15))
+    for name, sent in (("light", encode(OBJECT)), ("labels", labels)):
+        parts = [file("support_image", encode(photograph())), file("support_mask", sent)]
+        stored = client.post("/supports", data={"name": name}, files=parts).json()
+        path = f"/supports/{stored['id']}/pairs/{stored['pairs'][0]['id']}/mask"
+        content = client.get(path).content
+        assert (content == sent) is (name == "light")
+        assert_array_equal(np.array(Image.open(BytesIO(content)).convert("L")), OBJECT * 255)

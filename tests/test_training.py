@@ -314,6 +314,14 @@ def test_a_recipes_fold_and_held_out_classes_can_be_chosen_on_the_command_line(t
     assert changed.name == f"{recipe.name}-fold2"
 
 
+def test_a_mask_format_is_part_of_what_a_run_is_and_its_default_is_what_runs_had_before(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path))
+    changed = override(recipe, {"fold": None, "mask_format": "labels"}, {})
+    assert changed.data.mask_format == "labels"
+    assert "mask_format" not in recipe.identity()
+    assert '"mask_format": "labels"' in changed.identity()
+
+
 def test_every_recipe_of_the_repository_is_valid():
     configs = Path(train.__file__).parents[1] / "configs"
     recipes = sorted(path for path in configs.rglob("*.toml") if "distill" not in path.stem)

@@ -6,6 +6,7 @@ FSS-1000 (Li et al. 2020) has this layout: 1,000 classes of ten photographs, ``a
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +14,32 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.data.leftovers import is_leftover
-from model.data.listing import Sample, SegmentationDataset, open_image, read_all, read_lines
+from model.data.listing import (
+    LabelReader,
+    Sample,
+    SegmentationDataset,
+    open_image,
+    read_all,
+    read_lines,
+)
 from model.data.lookup import name_parts, spelled
-from model.errors import AmbiguousMaskError, DatasetError
-from model.images.masks import read_mask
+from model.errors import AmbiguousMaskError, DatasetError, MaskFormatError
+from model.images.masks import MaskFormat, read_mask
 
 PHOTOGRAPH_SUFFIXES = {
     *(".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2"),
 }
 
 
-def image_folder(root: Path, list_file: Path | None = None) -> SegmentationDataset:
+def image_folder(
+    root: Path, list_file: Path | None = None, mask_format: MaskFormat = "auto"
+) -> SegmentationDataset:
     """Each sub-folder that holds photographs is a class, in the order of names.
 
-    ``list_file`` names those to use, one a line. The mask is a PNG of the photograph's name. Every
-    mask is read once: photographs whose mask has no object are told and left out. DatasetError
-    names what is missing, and a class of which all masks are empty.
+    ``list_file`` names those to use, one a line. The mask is a PNG of the photograph's name, and
+    ``mask_format`` says what is object in it. Every mask is read once: photographs whose mask has
+    no object are told and left out. DatasetError names what is missing, and a class of which all
+    masks are empty.
     """
     folders = _listed(root, list_file) if list_file else _all(root)
     samples = [
@@ -37,17 +48,25 @@ def image_folder(root: Path, list_file: Path | None = None) -> SegmentationDatas
         for image in photographs_in(folder)
     ]
     classes = tuple(folder.name for folder in folders)
-    return SegmentationDataset(classes, _with_object(classes, samples), read_label)
+    reader = partial(read_label, mask_format=mask_format)
+    return SegmentationDataset(classes, _with_object(classes, samples, reader), reader)
 
 
-def read_label(sample: Sample, class_id: int) -> NDArray[np.uint8]:
+def read_label(
+    sample: Sample, class_id: int, mask_format: MaskFormat = "auto"
+) -> NDArray[np.uint8]:
     """1 on the object by the service's mask rules, else 0; a folder holds one class."""
     image = open_image(sample.annotation)
     try:
-        label: NDArray[np.uint8] = read_mask(image).mask.astype(np.uint8)
+        label: NDArray[np.uint8] = read_mask(image, mask_format).mask.astype(np.uint8)
     except AmbiguousMaskError as error:
         raise DatasetError(
-            f"{sample.annotation} {error}; save it as grey, 255 on the object and 0 elsewhere"
+            f"{sample.annotation} {error}; say --mask-format {' or '.join(error.formats)}, or save "
+            "it as grey, 255 on the object and 0 elsewhere"
+        ) from error
+    except MaskFormatError as error:
+        raise DatasetError(
+            f"mask_format is {mask_format!r}, but {sample.annotation} {error}"
         ) from error
     return label
 
@@ -80,9 +99,11 @@ def _photographs_below(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _with_object(classes: Sequence[str], samples: Sequence[Sample]) -> tuple[Sample, ...]:
+def _with_object(
+    classes: Sequence[str], samples: Sequence[Sample], reader: LabelReader
+) -> tuple[Sample, ...]:
     """A class that is given for its photographs' sake alone is a mistake in its masks."""
-    marked = read_all(lambda sample: bool(read_label(sample, 0).any()), samples)
+    marked = read_all(lambda sample: bool(reader(sample, 0).any()), samples)
     kept = tuple(sample for sample, has_object in zip(samples, marked, strict=True) if has_object)
     empty = [sample for sample, has_object in zip(samples, marked, strict=True) if not has_object]
     left = {class_id for sample in kept for class_id in sample.class_ids}

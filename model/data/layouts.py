@@ -9,6 +9,7 @@ from model.data.folder import has_pairs, holds_photographs, image_folder
 from model.data.listing import SegmentationDataset, Subset
 from model.data.pascal import default_list, pascal_voc
 from model.errors import DatasetError
+from model.images.masks import MaskFormat
 
 Layout = Literal["voc", "coco", "folder"]
 
@@ -18,22 +19,30 @@ def open_dataset(
     list_file: Path | None = None,
     layout: Layout | None = None,
     subset: Subset = "val",
+    mask_format: MaskFormat = "auto",
 ) -> SegmentationDataset:
     """The data set in ``root``, its layout recognised by what lies there unless it is named.
 
     ``list_file`` says what to use: images (VOC), an instances file (COCO, told by its suffix .json)
     or classes (folder, which uses all without one). VOC and COCO without one read their own list
-    of ``subset``. DatasetError names the file or folder at fault.
+    of ``subset``. ``mask_format`` is for the masks of a folder. DatasetError names the file or
+    folder at fault.
     """
     if layout is None and list_file and list_file.suffix.lower() == ".json":
         layout = "coco"
-    match layout or recognise(root):
+    layout = layout or recognise(root)
+    if layout != "folder" and mask_format != "auto":
+        raise DatasetError(
+            f"mask_format is {mask_format!r}, but the layout of {root} ({layout}) says what its "
+            "masks hold; leave mask_format out"
+        )
+    match layout:
         case "voc":
             return pascal_voc(root, list_file or default_list(root, subset))
         case "coco":
             return coco_instances(root, list_file or default_annotations(root, subset))
         case "folder":
-            return image_folder(root, list_file)
+            return image_folder(root, list_file, mask_format)
 
 
 def recognise(root: Path) -> Layout:

@@ -12,6 +12,7 @@ from model.evaluation.baselines import BaselineName
 from model.evaluation.gallery import Gallery
 from model.evaluation.protocols import PROTOCOLS, ProtocolName
 from model.executors.choose import Placement, open_executor
+from model.images.masks import MaskFormat
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,14 @@ class Bench(NamedTuple):
     gallery: Gallery
 
 
-def open_data(root: Path, list_file: Path | None) -> NamedDataset:
+def open_data(
+    root: Path, list_file: Path | None, mask_format: MaskFormat | None = None
+) -> NamedDataset:
     """DatasetError names the file or folder at fault."""
     list_name = list_file.name if list_file else "its own validation list"
-    return NamedDataset(open_dataset(root, list_file), root.resolve().name, list_name)
+    dataset = open_dataset(root, list_file, mask_format=mask_format or "auto")
+    read_as = f", masks read as {mask_format}" if mask_format else ""
+    return NamedDataset(dataset, root.resolve().name + read_as, list_name)
 
 
 def open_bench(

@@ -21,6 +21,7 @@ from model.evaluation.scoring import (
     score_multiclass,
     score_one_class,
 )
+from model.images.masks import MaskFormat
 
 
 def main(
@@ -32,6 +33,7 @@ def main(
     json_path: Path | None = None,
     table: Path | None = None,
     pictures: Path | None = None,
+    mask_format: MaskFormat | None = None,
 ) -> None:
     """Print the scores, and write them and their pictures where asked.
 
@@ -48,10 +50,13 @@ def main(
             "--table measures every fold; leave --fold, --multiclass and --pictures out"
         )
     if table:
-        _write_tables(experiment, checkpoints, open_data(data, list_file), table, json_path)
+        _write_tables(
+            experiment, checkpoints, open_data(data, list_file, mask_format), table, json_path
+        )
         return
     checkpoint = load_checkpoint(_single(checkpoints, fold))
-    bench = open_bench(checkpoint, open_data(data, list_file), fold, experiment)
+    named = open_data(data, list_file, mask_format)
+    bench = open_bench(checkpoint, named, fold, experiment)
     if experiment.multiclass:
         report = measure_multiclass(bench, experiment)
     else:

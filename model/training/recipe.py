@@ -20,6 +20,7 @@ from model.configuration import read_toml
 from model.data.layouts import Layout, open_dataset
 from model.data.listing import SegmentationDataset, join
 from model.errors import ConfigError, DatasetError
+from model.images.masks import MaskFormat
 from model.network.sgone import SGOneConfig
 from model.transforms import TransformConfig
 
@@ -31,6 +32,7 @@ class Data:
     """Where photographs lie, and which classes a run may see.
 
     ``list`` names the images or classes to train on; ``layout`` is recognised where it is not set.
+    ``mask_format`` says what is object in the masks of a folder.
     ``held_out`` classes (by name) are not trained on: their episodes choose the checkpoint.
     Images that hold a test class (of ``fold``) or a held-out class are left out of training.
     ``composites`` is a second data set, such as ``sgone composites`` makes, whose classes take part
@@ -40,6 +42,7 @@ class Data:
     root: Path
     list: Path | None = None
     layout: Layout | None = None
+    mask_format: MaskFormat = "auto"
     fold: Annotated[int, Field(ge=0, le=3)] | None = None
     held_out: tuple[str, ...] = ()
     composites: Path | None = None
@@ -126,6 +129,8 @@ class Recipe:
         table = TypeAdapter(Recipe).dump_python(self, mode="json")
         table["data"]["composites"] = self.data.composites is not None
         del table["data"]["root"], table["data"]["list"], table["backbone_weights"]
+        if self.data.mask_format == "auto":  # which runs before the key was there also have
+            del table["data"]["mask_format"]
         return json.dumps(table, sort_keys=True)
 
     @property
@@ -178,7 +183,7 @@ def split(data: Data, shots: int) -> Split:
 
     Classes with too few images for an episode are left out of training.
     """
-    dataset = open_dataset(data.root, data.list, data.layout, "train")
+    dataset = open_dataset(data.root, data.list, data.layout, "train", data.mask_format)
     test = dataset.fold(data.fold) if data.fold is not None else ()
     held_out = dataset.ids(data.held_out)
     if overlap := set(test) & set(held_out):

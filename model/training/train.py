@@ -18,6 +18,7 @@ from model.data.augmentation import TrainingTransform
 from model.data.sampling import EpisodeBatch, EpisodeSampler, EpisodicDataset, ViewLoader, collate
 from model.divergence import check_step, check_weights
 from model.executors.torch import choose_device
+from model.images.masks import MaskFormat
 from model.metrics import Scores
 from model.network.sgone import SGOne
 from model.progress import STATE, Progress, check_run_folder, load_progress, save_progress
@@ -47,6 +48,7 @@ def main(
     fold: int | None = None,
     held_out: Sequence[str] = (),
     features: Path | None = None,
+    mask_format: MaskFormat | None = None,
 ) -> None:
     """``sgone train``: the options override the recipe's paths, and which classes it may see.
 
@@ -54,7 +56,13 @@ def main(
     """
     recipe = override(
         read_recipe(config),
-        {"root": data, "composites": composites, "fold": fold, "held_out": tuple(held_out) or None},
+        {
+            "root": data,
+            "composites": composites,
+            "fold": fold,
+            "held_out": tuple(held_out) or None,
+            "mask_format": mask_format,
+        },
         {"backbone_weights": backbone_weights},
     )
     folder = run_dir or Path("runs") / recipe.name

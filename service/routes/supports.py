@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from model.images.masks import MaskFormat
+from model.images.masks import MaskFormat, MaskReading
 from service.http.deadline import within
 from service.http.forms import Form, read_form
 from service.http.openapi import CREATED, describe_form, file_response, problem_responses
@@ -181,13 +181,17 @@ def _new_pairs(
 def _new_pair(
     runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat
 ) -> tuple[NewPair, str]:
-    """A mask that was read as asked is stored as it was read: it must be read so again."""
+    """A mask that is not plainly light on dark is stored as it was read, to be read so again."""
     support, reading = runtime.decode_shot(image, mask, mask_format)
     height, width = support.mask.shape
     area = int(support.mask.sum())
-    stored_mask = mask.content if mask_format == "auto" else mask_png(support.mask)
+    stored_mask = mask.content if _is_plain(mask_format, reading) else mask_png(support.mask)
     thumbnail = thumbnail_png(support)
     return NewPair(image.content, stored_mask, thumbnail, width, height, area), str(reading)
+
+
+def _is_plain(mask_format: MaskFormat, reading: MaskReading) -> bool:
+    return mask_format == "auto" and reading.name == "light"
 
 
 def _file(content: bytes) -> Response:
