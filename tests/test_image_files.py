@@ -16,7 +16,8 @@ from model.data.folder import image_folder
 from model.distillation.views import _read
 from model.episode import Support
 from model.errors import ModelError
-from model.images.opening import PILLOW_MAX_PIXELS
+from model.images.masks import MASK_FORMATS, MaskFormat
+from model.images.opening import PILLOW_MAX_PIXELS, reads_heic
 from pictures import encode, grey_mask, photograph
 from service.errors import ServiceError
 from service.images.codec import Part, decode_photograph, decode_support
@@ -31,12 +32,22 @@ WRITABLE = {
     "JPEG": {"L", "RGB", "CMYK"},
     "WEBP": {"RGB", "RGBA"},
     "BMP": {"1", "L", "P", "RGB"},
+    "AVIF": {"RGB", "RGBA"},
+    "HEIF": {"L", "RGB", "RGBA"},
+    "JPEG2000": {"L", "LA", "RGB", "RGBA", "I;16"},
 }
+NO_EXIF = {"BMP", "JPEG2000"}
+
+
+assert reads_heic()
 
 
 class Pair(NamedTuple):
+    """Files, and how the mask is to be read."""
+
     image: bytes
     mask: bytes
+    mask_format: MaskFormat = "auto"
 
 
 def tagged(orientation: int) -> Image.Exif:
@@ -66,7 +77,9 @@ def files(draw_value, modes: tuple[str, ...], size: tuple[int, int]) -> bytes:
     mode = draw_value(st.sampled_from([mode for mode in modes if mode in WRITABLE[kind]]))
     levels = draw_value(st.lists(st.integers(0, 255), min_size=1, max_size=8))
     options = {}
-    if kind != "BMP":
+    if mode == "P" and kind == "PNG" and draw_value(st.booleans()):
+        options["transparency"] = draw_value(st.integers(0, 255))
+    if kind not in NO_EXIF:
         options["exif"] = tagged(draw_value(st.integers(0, 9)))
     content = encode(draw(mode, size, levels), kind, **options)
     place = draw_value(st.integers(0, len(content)))
@@ -82,12 +95,14 @@ def files(draw_value, modes: tuple[str, ...], size: tuple[int, int]) -> bytes:
 def pairs(draw_value) -> Pair:
     size = draw_value(st.tuples(st.integers(1, 24), st.integers(1, 24)))
     image = draw_value(files(PHOTOGRAPH_MODES, size))
-    return Pair(image, draw_value(files(MASK_MODES, size)))
+    mask = draw_value(files(MASK_MODES, size))
+    return Pair(image, mask, draw_value(st.sampled_from(("auto", *MASK_FORMATS))))
 
 
 def as_the_service_reads(pair: Pair) -> Support | None:
     try:
-        return decode_support(Part("i", pair.image), Part("m", pair.mask), PILLOW_MAX_PIXELS)
+        image, mask = Part("i", pair.image), Part("m", pair.mask)
+        return decode_support(image, mask, PILLOW_MAX_PIXELS, pair.mask_format)
     except ServiceError:
         return None
 
@@ -97,7 +112,7 @@ def as_a_data_set_reads(pair: Pair, root: Path) -> Support | None:
     (root / "cup" / "0.jpg").write_bytes(pair.image)
     (root / "cup" / "0.png").write_bytes(pair.mask)
     try:
-        image, label = image_folder(root).load(0, 0)
+        image, label = image_folder(root, mask_format=pair.mask_format).load(0, 0)
         return Support(image, label.astype(np.bool_))
     except ModelError:
         return None
