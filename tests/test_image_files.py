@@ -83,7 +83,7 @@ def files(draw_value, modes: tuple[str, ...], size: tuple[int, int]) -> bytes:
         options["exif"] = tagged(draw_value(st.integers(0, 9)))
     content = encode(draw(mode, size, levels), kind, **options)
     place = draw_value(st.integers(0, len(content)))
-    match draw_value(st.sampled_from(["whole", "whole", "cut", "changed"])):
+    match draw_value(st.sampled_from([*["whole"] * 6, "cut", "changed"])):
         case "cut":
             return content[:place]
         case "changed":
@@ -96,7 +96,9 @@ def pairs(draw_value) -> Pair:
     size = draw_value(st.tuples(st.integers(1, 24), st.integers(1, 24)))
     image = draw_value(files(PHOTOGRAPH_MODES, size))
     mask = draw_value(files(MASK_MODES, size))
-    return Pair(image, mask, draw_value(st.sampled_from(("auto", *MASK_FORMATS))))
+    return Pair(
+        image, mask, draw_value(st.sampled_from(("auto", "light", "labels", *MASK_FORMATS)))
+    )
 
 
 def as_the_service_reads(pair: Pair) -> Support | None:
@@ -119,7 +121,7 @@ def as_a_data_set_reads(pair: Pair, root: Path) -> Support | None:
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow says a good deal of files that are changed
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pair=pairs())
 def test_service_and_data_set_see_the_same_or_both_refuse(pair: Pair, tmp_path: Path) -> None:
     served, trained = as_the_service_reads(pair), as_a_data_set_reads(pair, tmp_path)
