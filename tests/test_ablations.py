@@ -19,8 +19,8 @@ from model.data.sampling import (
     ViewLoader,
     collate,
 )
-from model.network.backbone import load_imagenet_weights
 from model.network.guidance import distance_map
+from model.network.pretrained import load_imagenet_weights
 from model.network.sgone import SGOne, SGOneConfig
 from model.training.features import FeatureStore
 from model.training.objective import EpisodeLoss, build_optimiser

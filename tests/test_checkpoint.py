@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import Card, load_checkpoint, save_checkpoint
 from model.errors import CheckpointError
-from model.network.backbone import BACKBONES, load_imagenet_weights
+from model.network.backbone import BACKBONES
+from model.network.pretrained import load_imagenet_weights
 from model.transforms import TransformConfig
 
 CARD = Card("tiny", ("cat", "dog"), "noise", 3, {"mIoU": 12.5}, "2026-01-01", "Apache-2.0", "none")

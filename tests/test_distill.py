@@ -27,7 +27,8 @@ from model.distillation.views import (
     read_photographs,
 )
 from model.errors import CheckpointError, ConfigError, DatasetError, DivergenceError
-from model.network.backbone import load_imagenet_weights, vgg16
+from model.network.backbone import vgg16
+from model.network.pretrained import load_imagenet_weights
 from networks import build_tiny_network
 from pictures import encode, photograph
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from model.errors import CheckpointError
-from model.network.backbone import BACKBONES, load_imagenet_weights
+from model.network.backbone import BACKBONES
+from model.network.pretrained import load_imagenet_weights
 from model.network.sgone import SGOne
 
 

@@ -5,7 +5,14 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
-BackboneName = Literal["vgg16", "mobilenet_v2", "mobilenet_v2_pyramid"]
+BackboneName = Literal[
+    "vgg16",
+    "mobilenet_v2",
+    "mobilenet_v2_pyramid",
+    "efficientnet_lite2_pyramid",
+    "resnet50_pyramid",
+    "resnet50_lite2_pyramid",
+]
 Similarity = Literal["cosine", "l2"]
 SupportMask = Literal["pooling", "image", "channels", "none"]
 

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from model.errors import CheckpointError
 from model.network.architecture import BackboneName
-from model.network.weights import read_weights
+from model.network.efficientnet import lite2_layers
+from model.network.residual import resnet50_layers
 from model.transforms import TransformConfig
 
 Features = tuple[Tensor, ...]
 """Feature maps of one batch from shallow to deep, each (B, C, h, w)."""
+
+
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+"""Of BGR in 0..255, which the release of ResNet-50 subtracts."""
 
 
 def normalise(images: Tensor, config: TransformConfig) -> Tensor:
@@ -36,7 +39,11 @@ def _statistics(config: TransformConfig, device: torch.device) -> tuple[Tensor, 
 class Backbone(nn.Module):
     """A chain of layers; the outputs at ``taps`` are its features.
 
-    ``channels`` are their widths and ``strides`` the pixels between their cells.
+    ``channels`` are their widths and ``strides`` the pixels between their cells. Where ``reduced``
+    is given, a 1×1 convolution takes each tap to so many channels: cosines of a hundred principal
+    components say as much as those of a thousand channels, for a tenth of the time. A backbone
+    ``beside`` this one reads the same images, which it may ``convert`` first; features of one
+    stride then stand together.
 
     Batch statistics stay the pre-trained ones: an episode holds too few images to estimate them.
     """
@@ -47,13 +54,40 @@ class Backbone(nn.Module):
         taps: tuple[int, ...],
         channels: tuple[int, ...],
         strides: tuple[int, ...],
+        reduced: tuple[int, ...] = (),
+        beside: "Backbone | None" = None,
+        convert: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        self.anatomy = (layers, taps, channels, strides, reduced, beside, convert)
+        self.convert = convert
         self.layers = layers[: taps[-1] + 1]
-        self.taps, self.channels, self.strides = taps, channels, strides
+        self.taps, self.reduced, self.beside = taps, reduced, beside
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(wide, narrow, 1, bias=False)
+            for wide, narrow in zip(channels, reduced, strict=bool(reduced))
+        )
+        widths, steps = reduced or channels, strides
+        if beside is not None:
+            widths, steps = widths + beside.channels, steps + beside.strides
+        self.order = tuple(sorted(range(len(steps)), key=lambda tap: steps[tap]))
+        self.channels = tuple(widths[tap] for tap in self.order)
+        self.strides = tuple(steps[tap] for tap in self.order)
 
     def forward(self, images: Tensor) -> Features:
-        """(B, 3, H, W) normalised images -> one map a tap."""
+        """(B, 3, H, W) normalised images -> one map a tap, from fine to coarse."""
+        features = self.read_taps(images)
+        if self.reduced:
+            features = tuple(
+                reduce(maps) for reduce, maps in zip(self.reduce, features, strict=True)
+            )
+        if self.beside is not None:
+            features += self.beside(images)
+        return tuple(features[tap] for tap in self.order)
+
+    def read_taps(self, images: Tensor) -> Features:
+        """(B, 3, H, W) normalised images -> this chain's own maps, before they are reduced."""
+        images = self.convert(images) if self.convert else images
         features = []
         for index, layer in enumerate(self.layers):
             images = layer(images)
@@ -108,6 +142,43 @@ def mobilenet_v2_pyramid() -> Backbone:
     )
 
 
+def resnet50_pyramid(beside: Backbone | None = None) -> Backbone:
+    """ResNet-50 at its own strides: eight blocks from stride 8 to 32, reduced.
+
+    Cosines of 64, 96 and 128 principal components separate objects as well as all channels do.
+    """
+    return Backbone(
+        resnet50_layers(),
+        taps=(8, 10, 12, 13, 14, 15, 16, 17),
+        channels=(512, *(1024,) * 4, *(2048,) * 3),
+        strides=(8, *(16,) * 4, *(32,) * 3),
+        reduced=(64, *(96,) * 4, *(128,) * 3),
+        beside=beside,
+    )
+
+
+def efficientnet_lite2_pyramid(convert: Callable[[Tensor], Tensor] | None = None) -> Backbone:
+    """EfficientNet-Lite2 at its own strides: seven blocks; it may ``convert`` its input first."""
+    return Backbone(
+        lite2_layers(),
+        taps=(7, 11, 13, 15, 18, 20, 21),
+        channels=(48, 88, 120, 120, 208, 208, 352),
+        strides=(8, *(16,) * 3, *(32,) * 3),
+        convert=convert,
+    )
+
+
+def resnet50_lite2_pyramid() -> Backbone:
+    """Both beside each other: they err on different things, and the smaller costs a fifth."""
+    return resnet50_pyramid(beside=efficientnet_lite2_pyramid(_from_caffe))
+
+
+def _from_caffe(images: Tensor) -> Tensor:
+    """(B, 3, H, W) BGR less ResNet-50's mean -> (RGB - 127) / 128."""
+    mean = torch.tensor(CAFFE_MEAN, dtype=images.dtype, device=images.device)
+    return (images + (mean - 127).view(3, 1, 1)).flip(-3) / 128
+
+
 def _dilate(block: nn.Module, dilation: int) -> None:
     for layer in block.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
@@ -119,32 +190,7 @@ BACKBONES: dict[BackboneName, Callable[[], Backbone]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v2_pyramid": mobilenet_v2_pyramid,
+    "efficientnet_lite2_pyramid": efficientnet_lite2_pyramid,
+    "resnet50_pyramid": resnet50_pyramid,
+    "resnet50_lite2_pyramid": resnet50_lite2_pyramid,
 }
-
-
-def load_imagenet_weights(backbone: Backbone, name: BackboneName, file: Path | None) -> None:
-    """Load a safetensors file in torchvision's layout, or torchvision's own download where None.
-
-    An SG-One checkpoint of the same backbone is taken too. Raises CheckpointError where a
-    tensor is missing, of another shape or not finite.
-    """
-    if file is None:
-        weights = torchvision.models.get_model_weights(name.removesuffix("_pyramid")).DEFAULT
-        source = weights.get_state_dict(check_hash=True, weights_only=True)
-    else:
-        ours = "backbone.layers."
-        source = {
-            key.replace(ours, "features."): value for key, value in read_weights(file).items()
-        }
-    # A slice of torchvision's sequence: layers.0.weight is features.0.weight there. What ImageNet
-    # has no weights for, the input channels of masks, stays as it is.
-    state = backbone.state_dict()
-    names = {
-        key: f"features.{key.rpartition('layers.')[2]}" for key in state if ".masks." not in key
-    }
-    try:
-        backbone.load_state_dict(state | {key: source[theirs] for key, theirs in names.items()})
-    except (KeyError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{file or 'the download'} does not hold torchvision's {name} weights ({error})"
-        ) from error

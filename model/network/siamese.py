@@ -18,7 +18,7 @@ class SiameseBackbone(Backbone):
 
     def __init__(self, config: SGOneConfig) -> None:
         plain = BACKBONES[config.backbone]()
-        super().__init__(plain.layers, plain.taps, plain.channels, plain.strides)
+        super().__init__(*plain.anatomy)
         self.support_mask = config.support_mask
         self.support = BACKBONES[config.backbone]() if config.separate_networks else None
         if config.support_mask == "channels":

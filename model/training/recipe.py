@@ -110,7 +110,7 @@ class Recipe:
     transform: TransformConfig = TransformConfig()
     optimiser: Optimiser = Optimiser()
     freeze_backbone: bool = True
-    backbone_weights: Path | Literal["imagenet"] = "imagenet"
+    backbone_weights: Literal["imagenet"] | Path | tuple[Path, ...] = "imagenet"
     centred_guidance: bool = False
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
 
@@ -136,8 +136,16 @@ class Recipe:
     @property
     def backbone_origin(self) -> str:
         """Where the backbone's weights come from, for the card."""
+        names = " and ".join(file.name for file in self.backbone_files)
+        return names or f"torchvision {self.network.backbone}"
+
+    @property
+    def backbone_files(self) -> tuple[Path, ...]:
+        """None for the download; a backbone of two has two."""
         source = self.backbone_weights
-        return f"torchvision {self.network.backbone}" if source == "imagenet" else Path(source).name
+        if isinstance(source, tuple):
+            return source
+        return () if source == "imagenet" else (Path(source),)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """The network that a run starts from."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
 from model.data.sampling import EpisodeViews
 from model.errors import ConfigError
-from model.network.backbone import load_imagenet_weights
 from model.network.heads import GuidanceBranch
+from model.network.pretrained import load_imagenet_weights
 from model.network.sgone import SGOne
 from model.training.features import FeatureStore
 from model.training.recipe import Recipe
@@ -16,8 +15,7 @@ from model.training.recipe import Recipe
 def build_network(recipe: Recipe) -> SGOne:
     """Random head, pre-trained backbone; frozen where the recipe says so."""
     network = SGOne(recipe.network)
-    file = None if recipe.backbone_weights == "imagenet" else Path(recipe.backbone_weights)
-    load_imagenet_weights(network.backbone, recipe.network.backbone, file)
+    load_imagenet_weights(network.backbone, recipe.network.backbone, *recipe.backbone_files)
     network.backbone.requires_grad_(not recipe.freeze_backbone)
     if recipe.centred_guidance:
         if (deep := network.backbone.channels[-1]) != recipe.network.guidance_channels:

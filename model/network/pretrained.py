@@ -1,0 +1,76 @@
+"""ImageNet's weights, from files or from torchvision's download, into a backbone."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import torchvision
+from torch import Tensor
+
+from model.errors import CheckpointError
+from model.network.architecture import BackboneName
+from model.network.backbone import Backbone
+from model.network.efficientnet import lite2_name
+from model.network.residual import resnet50_name
+from model.network.weights import read_weights
+
+OFFICIAL_NAMES: dict[BackboneName, Callable[[str], str]] = {
+    "efficientnet_lite2_pyramid": lite2_name,
+    "resnet50_pyramid": resnet50_name,
+}
+"""A tensor of the chain -> its name in the file; torchvision's ``features.`` for the rest."""
+CHAINS: dict[BackboneName, tuple[BackboneName, ...]] = {
+    "resnet50_lite2_pyramid": ("resnet50_pyramid", "efficientnet_lite2_pyramid")
+}
+DOWNLOADS: dict[BackboneName, str] = {
+    "vgg16": "vgg16",
+    "mobilenet_v2": "mobilenet_v2",
+    "mobilenet_v2_pyramid": "mobilenet_v2",
+}
+
+
+def load_imagenet_weights(backbone: Backbone, name: BackboneName, *files: Path) -> None:
+    """Load safetensors files of ImageNet's weights, or torchvision's own download without one.
+
+    A backbone of two takes two files, the first backbone's first. An SG-One checkpoint of the same
+    backbone is taken too, alone. Raises CheckpointError where a tensor is missing, of another
+    shape or not finite.
+    """
+    sources = [read_weights(file) for file in files]
+    if len(sources) == 1 and any(key.startswith("backbone.") for key in sources[0]):
+        names = {key: f"backbone.{key.removeprefix('support.')}" for key in backbone.state_dict()}
+        _fill(backbone, names, sources[0], f"{files[0]} does not hold the {name} weights")
+        return
+    chains = CHAINS.get(name, (name,))
+    if len(files) not in (0, len(chains)) or (not files and name not in DOWNLOADS):
+        raise CheckpointError(
+            f"{name} needs {len(chains)} files of ImageNet's weights and has {len(files)}; "
+            "name them with --backbone-weights"
+        )
+    part: Backbone | None = backbone
+    for chain, source in zip(chains, sources or [_download(name)], strict=True):
+        official = OFFICIAL_NAMES.get(chain, "features.{}".format)
+        names = {
+            key: official(key.rpartition("layers.")[2])
+            for key in cast(Backbone, part).state_dict()
+            if not key.startswith(("beside.", "reduce."))
+        }
+        where = files[chains.index(chain)] if files else "the download"
+        _fill(cast(Backbone, part), names, source, f"{where} does not hold the {chain} weights")
+        part = cast(Backbone, part).beside
+
+
+def _download(name: BackboneName) -> dict[str, Tensor]:
+    weights = torchvision.models.get_model_weights(DOWNLOADS[name]).DEFAULT
+    return dict(weights.get_state_dict(check_hash=True, weights_only=True))
+
+
+def _fill(
+    backbone: Backbone, names: Mapping[str, str], source: Mapping[str, Tensor], complaint: str
+) -> None:
+    """Take what is named of the source; the input channels of masks are no one's and stay."""
+    try:
+        found = {key: source[theirs] for key, theirs in names.items() if ".masks." not in key}
+        backbone.load_state_dict(backbone.state_dict() | found)
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{complaint} ({error})") from error
