@@ -25,6 +25,15 @@ NETWORKS = {
         support_cells=5,
         align_corners=True,
     ),
+    "presence": SGOneConfig(
+        backbone="efficientnet_lite2_pyramid",
+        head="matching",
+        branch_channels=8,
+        support_cells=5,
+        align_corners=True,
+        compared_stride=8,
+        presence=True,
+    ),
 }
 
 

@@ -117,6 +117,22 @@ def test_features_that_are_used_once_give_the_same(segmenters):
     assert np.abs(logits[0] - logits[1]).max() < 1e-4
 
 
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("shots", [1, 3])
+def test_executors_agree_on_an_objects_presence(segmenters, shots, fusion):
+    supports = [Support(photograph(seed=seed), disc()) for seed in range(shots)]
+    presence = []
+    for segmenter in segmenters:
+        executor = segmenter.executor
+        encoded = segmenter.encode_support([segmenter.prepare_support(one) for one in supports])
+        query = segmenter.prepare_query(photograph(seed=9))
+        features = executor.read(query.image)
+        found = executor.find(features, query.network_size, encoded, fusion)
+        presence.append(found.presence)
+    assert 0 < presence[0] < 1
+    assert presence[0] == pytest.approx(presence[1], abs=TOLERANCE)
+
+
 def test_sizes_that_recur_get_graphs_of_their_own(tmp_path, cache):
     checkpoint = checkpoint_of(NETWORKS["matching"], tmp_path)
     placement = Placement("openvino", "cpu", "float32", cache=cache)

@@ -1,5 +1,7 @@
 """The head that compares every depth of the backbone."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,12 +9,14 @@ from model.network.architecture import SGOneConfig
 from model.network.backbone import BACKBONES
 from model.network.comparison import (
     FIXED_MAPS,
+    LearnedAttention,
     TapComparison,
     directions,
     first_guess,
     pool_cells,
     to_cells,
 )
+from model.network.matching import _summary
 from model.network.sgone import SGOne
 from model.training.recipe import Optimiser
 from networks import settle_statistics
@@ -175,3 +179,57 @@ def test_cells_are_pooled_as_torch_pools_adaptively(size, side):
     features = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     expected = to_cells(torch.nn.functional.adaptive_avg_pool2d(features, side))
     torch.testing.assert_close(pool_cells(features, side), expected, atol=1e-6, rtol=1e-5)
+
+
+WITH_PRESENCE = dataclasses.replace(SMALL, presence=True, compared_stride=8)
+
+
+@pytest.fixture(scope="module")
+def wary_network():
+    torch.manual_seed(0)
+    return settle_statistics(SGOne(WITH_PRESENCE)).eval().requires_grad_(False)
+
+
+def find(network, query, images, masks):
+    size = (query.shape[-2], query.shape[-1])
+    features, encoding = network.backbone(query), network.encode_support(images, masks)
+    return network.find_features(features, size, encoding)
+
+
+def test_presence_is_one_number_a_query_whatever_the_shots(wary_network):
+    for shots in (1, 3):
+        logits, presence = find(wary_network, *episode(batch=2, shots=shots))
+        assert logits.shape == (2, 2, 65, 65)
+        assert presence.shape == (2,)
+
+
+def test_presence_follows_the_query_and_the_support(wary_network):
+    query, images, masks = episode()
+    _, presence = find(wary_network, query, images, masks)
+    _, of_another_query = find(wary_network, episode(seed=5)[0], images, masks)
+    _, of_another_mask = find(wary_network, query, images, masks.roll(20, dims=-1))
+    assert presence != of_another_query
+    assert presence != of_another_mask
+
+
+def test_presence_tells_a_query_that_repeats_the_support_by_cosines_no_training_can_change():
+    flat = torch.full((1, 1, 4, 4), -1.0)
+    peak = flat.clone()
+    peak[..., 0, 0] = 1.0
+    (mean, highest), (flat_mean, flat_highest) = _summary(peak)[0], _summary(flat)[0]
+    assert highest > 0.9 > flat_highest
+    assert mean == pytest.approx(-0.875)
+    assert flat_mean == flat_highest == -1
+
+
+def test_without_a_branch_presence_is_the_surest_cells_margin(network):
+    features = network.backbone(episode()[0])
+    encoding = network.encode_support(*episode()[1:])
+    logits, presence = network.head.find(features, encoding)
+    assert presence == (logits[:, :, 1] - logits[:, :, 0]).amax()
+
+
+def test_taps_that_are_compared_at_stride_8_learn_no_metric(wary_network):
+    first, *rest = wary_network.head.attention
+    assert isinstance(first, torch.nn.Identity)
+    assert all(isinstance(attention, LearnedAttention) for attention in rest)

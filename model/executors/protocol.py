@@ -22,6 +22,16 @@ class PreparedSupport(NamedTuple):
     mask: NDArray[np.float32]
 
 
+class Found(NamedTuple):
+    """What a query shows of an object: where, and whether it is there at all.
+
+    ``presence`` is a probability, calibrated where the network has a branch for it.
+    """
+
+    logits: Logits
+    presence: float
+
+
 class Executor(Protocol):
     """A checkpoint's network on a device; forward passes belong to one thread at a time.
 
@@ -46,7 +56,14 @@ class Executor(Protocol):
     def compare(
         self, features: ImageFeatures, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
     ) -> Logits:
-        """A query, read before, and K shots -> (2, h, w) logits at the query's network size."""
+        """``find``, its logits alone."""
+
+    def find(
+        self, features: ImageFeatures, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
+    ) -> Found:
+        """A query, read before, and K shots -> (2, h, w) logits at the query's network size, and
+        the object's presence.
+        """
 
     def memory_bytes(self) -> int:
         """Bytes held on the device; 0 on CPU, where the process's own memory tells."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from model.episode import Fusion
 from model.errors import DeviceError
 from model.executors.cuda_graphs import CudaGraphs, Step, Tensors
-from model.executors.protocol import EncodedShots, PreparedSupport
+from model.executors.protocol import EncodedShots, Found, PreparedSupport
 from model.network.backbone import Features, normalise
 from model.network.sgone import SGOne
 from model.transforms import Logits, Pixels, TransformConfig
@@ -57,10 +57,18 @@ class TorchExecutor:
         self, features: Features, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
     ) -> Logits:
         """As ``SGOne.segment`` behind the backbone."""
+        return self.find(features, size, shots, fusion).logits
+
+    @torch.inference_mode()
+    def find(
+        self, features: Features, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
+    ) -> Found:
+        """As ``SGOne.find_features``."""
         encoding = self._upload(shots)
-        (logits,) = self._run(self._compare, (*features, *encoding), len(features), size, fusion)
-        array: Logits = logits[0].cpu().numpy()
-        return array
+        logits, presence = self._run(
+            self._compare, (*features, *encoding), len(features), size, fusion
+        )
+        return Found(logits[0].cpu().numpy(), float(presence[0].float().sigmoid()))
 
     def memory_bytes(self) -> int:
         """Bytes that torch holds on the GPU."""
@@ -90,9 +98,9 @@ class TorchExecutor:
     def _compare(
         self, inputs: Tensors, taps: int, size: tuple[int, int], fusion: Fusion
     ) -> Tensors:
-        """A query's features, as many as there are taps, and its shots -> (1, 2, h, w) logits."""
+        """A query's features, as many as there are taps, and its shots -> (1, 2, h, w) and (1,)."""
         features, encoding = inputs[:taps], tuple(part.to(self.dtype) for part in inputs[taps:])
-        return (self.network.segment_features(features, size, encoding, fusion),)
+        return self.network.find_features(features, size, encoding, fusion)
 
     def _upload(self, arrays: EncodedShots) -> Tensors:
         """All in one transfer."""

@@ -32,7 +32,7 @@ def trace_steps(checkpoint: Checkpoint) -> Iterator[openvino.Model]:
 
     read: (1, 3, h, w) uint8 -> features. encode: (1, 1, h, w) mask in [0, 1] and features -> what
     is kept of a support. compare: features, and what is kept of K supports -> (1, 1, 2, h', w')
-    logits, the supports averaged.
+    logits and (1, 1) logits of presence, the supports averaged.
     """
     network = checkpoint.network.eval().requires_grad_(False)
     taps = len(network.backbone.channels)
@@ -44,7 +44,7 @@ def trace_steps(checkpoint: Checkpoint) -> Iterator[openvino.Model]:
         return network.encode_features(features, mask)
 
     def compare(*tensors: Tensor) -> Any:
-        return network.head(tensors[:taps], network.head.fuse_shots(tensors[taps:]))
+        return network.head.find(tensors[:taps], network.head.fuse_shots(tensors[taps:]))
 
     image = torch.zeros(1, 3, *EXAMPLE_SIZE, dtype=torch.uint8)
     mask = torch.ones(1, 1, *EXAMPLE_SIZE)

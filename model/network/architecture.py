@@ -55,6 +55,8 @@ class SGOneConfig:
     support_cells: Annotated[int, Field(ge=2)] = 25
     attention_heads: PositiveInt = 2
     query_channels: PositiveInt = 8
+    compared_stride: Literal[8, 16] = 16
+    presence: bool = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -13,6 +13,11 @@ Encoding = tuple[Tensor, ...]
 """What a head keeps of K supports, each tensor (B, K, ...)."""
 
 
+def highest_margin(logits: Tensor) -> Tensor:
+    """(..., 2, h, w) logits -> (...), that of the surest cell: what tells presence untrained."""
+    return (logits[..., 1, :, :] - logits[..., 0, :, :]).amax(dim=(-2, -1))
+
+
 class GuidanceBranch(nn.Module):
     """The last convolution of the guidance branch, and the comparison (SG-One section 3.2)."""
 
@@ -52,6 +57,11 @@ class GuidanceBranch(nn.Module):
     def fuse_shots(self, encoding: Encoding) -> Encoding:
         """K shots -> one: their mean prototype."""
         return (fuse_prototypes(*encoding),)
+
+    def find(self, features: Features, encoding: Encoding) -> tuple[Tensor, Tensor]:
+        """-> (B, K, 2, h, w) logits, and (B, K) logits of the object's presence."""
+        logits: Tensor = self(features, encoding)
+        return logits, highest_margin(logits)
 
     def guide(self, features: Features, encoding: Encoding) -> Tensor:
         """Features of B queries and K prototypes each -> (B, K, 1, h, w) similarity."""

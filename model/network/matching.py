@@ -7,6 +7,8 @@ of the last (HSNet), attention over the support's mask (DCAMA), and prototypes o
 surest cells (SSP).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -21,10 +23,16 @@ from model.network.comparison import (
     pool_cells,
     resize_maps,
 )
-from model.network.heads import Encoding
+from model.network.heads import Encoding, highest_margin
 
-COMPARED, COARSE = 16, 32
-"""Strides from which taps are compared, and from which a support keeps half the cells a side."""
+COARSE = 32
+"""The stride from which a support keeps half the cells a side."""
+LEARNED = 16
+"""The stride from which a metric is learned: finer ones cost as much as all others together."""
+
+
+FAVOUR = 20.0
+"""Inverse temperature by which a map's highest cells speak for it."""
 
 
 class MatchingHead(nn.Module):
@@ -40,7 +48,8 @@ class MatchingHead(nn.Module):
     ) -> None:
         super().__init__()
         width, heads, own = config.branch_channels, config.attention_heads, config.query_channels
-        self.first = next(tap for tap, stride in enumerate(strides) if stride >= COMPARED)
+        least = config.compared_stride
+        self.first = next(tap for tap, stride in enumerate(strides) if stride >= least)
         self.sides = tuple(
             config.support_cells if stride < COARSE else (config.support_cells + 1) // 2
             for stride in strides[self.first :]
@@ -50,16 +59,21 @@ class MatchingHead(nn.Module):
             for one in sorted(set(strides), reverse=True)
         )
         compared = [sum(tap >= self.first for tap in taps) for taps in self.scales]
-        self.attention = nn.ModuleList(LearnedAttention(c, heads) for c in channels[self.first :])
+        self.attention = nn.ModuleList(
+            LearnedAttention(wide, heads) if stride >= LEARNED else nn.Identity()
+            for wide, stride in zip(channels[self.first :], strides[self.first :], strict=True)
+        )
         self.outline = nn.ModuleList(nn.Conv2d(channels[taps[-1]], own, 1) for taps in self.scales)
         self.read = nn.ModuleList(
-            _convolution((FIXED_MAPS + heads) * taps + own, width) for taps in compared
+            _convolution((FIXED_MAPS + heads * (strides[taps[0]] >= LEARNED)) * count + own, width)
+            for taps, count in zip(self.scales, compared, strict=True)
         )
         self.mix = nn.ModuleList(
             nn.Sequential(_convolution(width * inputs, width), _convolution(width, width))
             for inputs in (1, *[2] * (len(self.scales) - 1))
         )
         self.classify = nn.Conv2d(width, 2, 1)
+        self.presence = PresenceBranch(sum(compared), width) if config.presence else None
 
     def encode(self, features: Features, masks: Tensor) -> Encoding:
         """Features of B·K supports, (B, K, H, W) masks in [0, 1] -> cells and shares of each tap.
@@ -79,6 +93,13 @@ class MatchingHead(nn.Module):
 
     def forward(self, features: Features, encoding: Encoding) -> Tensor:
         """Features of B queries and K shots each -> (B, K, 2, h, w) logits."""
+        return self.find(features, encoding)[0]
+
+    def find(self, features: Features, encoding: Encoding) -> tuple[Tensor, Tensor]:
+        """-> (B, K, 2, h, w) logits, and (B, K) logits of the object's presence.
+
+        Without a presence branch those are the surest cells' margins.
+        """
         batch, shots = encoding[0].shape[:2]
         features = tuple(maps.repeat_interleave(shots, dim=0) for maps in features)
         cells = [tensor.flatten(0, 1) for tensor in encoding]
@@ -90,16 +111,27 @@ class MatchingHead(nn.Module):
                 )
             ]
         )
-        logits: Tensor = self.classify(self._mix(features, compared))
-        return logits.view(batch, shots, *logits.shape[1:])
+        mixed = self._mix(features, compared)
+        logits: Tensor = self.classify(mixed)
+        if self.presence is None:
+            presence = highest_margin(logits)
+        else:
+            presence = self.presence([maps[:, :FIXED_MAPS] for maps in compared], mixed, logits)
+        return logits.view(batch, shots, *logits.shape[1:]), presence.view(batch, shots)
 
     def _compare(self, taps: list[TapComparison]) -> list[Tensor]:
         """-> every map of every compared tap, each (B, maps, h, w)."""
         attentions = [tap.attention() for tap in taps]
         guess = first_guess(attentions)
+        fixed = [
+            tap.fixed_maps(attention, guess)
+            for tap, attention in zip(taps, attentions, strict=True)
+        ]
         return [
-            torch.cat([tap.fixed_maps(attention, guess), tap.learned_maps(learned)], dim=1)
-            for tap, attention, learned in zip(taps, attentions, self.attention, strict=True)
+            torch.cat([maps, tap.learned_maps(learned)], dim=1)
+            if isinstance(learned, LearnedAttention)
+            else maps
+            for tap, maps, learned in zip(taps, fixed, self.attention, strict=True)
         ]
 
     def _mix(self, features: Features, compared: list[Tensor]) -> Tensor:
@@ -116,6 +148,43 @@ class MatchingHead(nn.Module):
             mixed = mix(seen)
         assert mixed is not None
         return mixed
+
+
+class PresenceBranch(nn.Module):
+    """Whether the object is there at all: how alike the most alike cells are, and what is marked.
+
+    It reads the comparisons that no training can change, so that it holds for any object, and the
+    segmentation's last maps.
+    """
+
+    def __init__(self, taps: int, width: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.Linear(2 * FIXED_MAPS * taps + 2 * width + 2, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 1),
+        )
+
+    def forward(self, compared: Sequence[Tensor], mixed: Tensor, logits: Tensor) -> Tensor:
+        """Fixed maps of every tap, the finest maps and their (B, 2, h, w) logits -> (B,) logit."""
+        margin = logits[:, 1:] - logits[:, :1]
+        parts = [_summary(maps) for maps in compared]
+        parts += [mixed.mean(dim=(2, 3)), _where(mixed, margin.sigmoid()), _summary(margin) / 8]
+        weighed: Tensor = self.weigh(torch.cat(parts, dim=1).to(mixed.dtype))
+        return weighed[:, 0].float()
+
+
+def _summary(maps: Tensor) -> Tensor:
+    """(B, M, h, w) -> (B, 2M): the mean, and the mean that favours the highest cells."""
+    cells = maps.flatten(2).float()
+    highest = ((cells * FAVOUR).softmax(dim=2) * cells).sum(dim=2)
+    return torch.cat([cells.mean(dim=2), highest], dim=1)
+
+
+def _where(maps: Tensor, probability: Tensor) -> Tensor:
+    """(B, C, h, w) and (B, 1, h, w) -> (B, C): the mean over what is marked."""
+    weights = probability + 1e-3
+    return (maps * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3))
 
 
 def _convolution(inputs: int, width: int) -> nn.Sequential:

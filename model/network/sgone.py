@@ -60,16 +60,26 @@ class SGOne(nn.Module):
         fusion: Fusion = "average",
     ) -> Tensor:
         """``segment`` behind the backbone; ``size`` is the query's (H, W)."""
+        return self.find_features(features, size, encoding, fusion)[0]
+
+    def find_features(
+        self,
+        features: Features,
+        size: tuple[int, int],
+        encoding: Encoding,
+        fusion: Fusion = "average",
+    ) -> tuple[Tensor, Tensor]:
+        """-> (B, 2, H, W) logits, and (B,) of presence; of a union the surest shot's."""
         if fusion == "average":
             encoding = self.head.fuse_shots(encoding)
-        logits = self.head(features, encoding)
+        logits, presence = self.head.find(features, encoding)
         resized = F.interpolate(
             logits.flatten(0, 1).float(),
             size=size,
             mode="bilinear",
             align_corners=self.config.align_corners,
         )
-        return union(resized.view(*logits.shape[:3], *size))
+        return union(resized.view(*logits.shape[:3], *size)), presence.amax(dim=1)
 
 
 def _build_head(backbone: Backbone, config: SGOneConfig) -> GuidanceBranch | MatchingHead:
