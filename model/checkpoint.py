@@ -10,7 +10,7 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from model.decision import Decision
 from model.errors import CheckpointError
 from model.network.architecture import SGOneConfig
 from model.text import read_text
@@ -51,7 +52,8 @@ class Card:
 class Checkpoint:
     """A verified checkpoint; ``sha256`` is the file's, in hexadecimal.
 
-    ``weights`` are as stored, by the name of torch's state dict.
+    ``weights`` are as stored, by the name of torch's state dict. ``decision`` is the default's in
+    files that are older than it.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Checkpoint:
     card: Card
     sha256: str
     weights: Mapping[str, NDArray[np.generic]]
+    decision: Decision = field(default_factory=Decision)
 
     @cached_property
     def network(self) -> "SGOne":
@@ -83,19 +86,18 @@ def save_checkpoint(
     transform: TransformConfig,
     card: Card,
     precision: Literal["float16", "float32"] = "float16",
+    decision: Decision = Decision(),  # noqa: B008 - frozen
 ) -> str:
     """Write the file in one step (a kill leaves the old one) and return its sha256.
 
-    Floating-point tensors are stored in ``precision``; loading gives float32. CheckpointError where
-    one is not finite there.
+    Floating-point tensors are stored in ``precision``; loading gives float32. Batch statistics stay
+    float32: a variance may be beyond float16, and they are a hundredth of a file. CheckpointError
+    where a tensor is not finite there.
     """
-    weights = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
     with np.errstate(over="ignore"):  # what overflows is refused below
         weights = {
-            name: np.ascontiguousarray(
-                array, precision if np.issubdtype(array.dtype, np.floating) else None
-            ).reshape(array.shape)
-            for name, array in weights.items()
+            name: _stored(name, tensor.cpu().numpy(), precision)
+            for name, tensor in network.state_dict().items()
         }
     if name := _not_finite(weights):
         raise CheckpointError(
@@ -107,11 +109,20 @@ def save_checkpoint(
         "architecture": json.dumps(dataclasses.asdict(network.config)),
         "transform": json.dumps(dataclasses.asdict(transform)),
         "card": json.dumps(dataclasses.asdict(card)),
+        "decision": json.dumps(dataclasses.asdict(decision)),
         "content": _digest(weights),
     }
     content = save(weights, metadata)
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _stored(name: str, array: NDArray[np.generic], precision: str) -> NDArray[np.generic]:
+    """The tensor as the file holds it, in rows and columns."""
+    exact = name.endswith(("running_mean", "running_var"))
+    floating = np.issubdtype(array.dtype, np.floating)
+    dtype = precision if floating and not exact else None
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -142,9 +153,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         architecture = TypeAdapter(SGOneConfig).validate_json(metadata["architecture"])
         transform = TypeAdapter(TransformConfig).validate_json(metadata["transform"])
         card = TypeAdapter(Card).validate_json(metadata["card"])
+        decision = TypeAdapter(Decision).validate_json(metadata.get("decision", "{}"))
     except (KeyError, ValueError) as error:
         raise _does_not_fit(path, error) from error
-    return Checkpoint(path, architecture, transform, card, sha256, weights)
+    return Checkpoint(path, architecture, transform, card, sha256, weights, decision)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,13 +1,16 @@
 """Checkpoints survive a round trip and nothing else."""
 
+import copy
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import Card, load_checkpoint, save_checkpoint
+from model.decision import Decision
 from model.errors import CheckpointError
 from model.network.backbone import BACKBONES
 from model.network.pretrained import load_imagenet_weights
@@ -46,6 +49,34 @@ def test_half_precision_storage_loads_as_float32(tmp_path, tiny_network):
     weight = load_checkpoint(tmp_path / "half.safetensors").network.head.guidance.weight
     assert weight.dtype == torch.float32
     assert torch.allclose(weight, tiny_network.head.guidance.weight, atol=1e-3)
+
+
+def test_thresholds_travel_with_the_weights(tmp_path, tiny_network):
+    decision = Decision(object_threshold=0.6, presence_threshold=0.35)
+    save_checkpoint(tmp_path / "wary.safetensors", tiny_network, TRANSFORM, CARD, decision=decision)
+    assert load_checkpoint(tmp_path / "wary.safetensors").decision == decision
+
+
+def test_a_checkpoint_without_thresholds_always_marks():
+    shipped = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
+    decision = load_checkpoint(shipped).decision
+    assert decision.object_threshold == 0.5
+    assert decision.finds(0.0)
+
+
+def test_a_presence_at_the_threshold_is_found():
+    decision = Decision(presence_threshold=0.35)
+    assert decision.finds(0.35)
+    assert not decision.finds(0.3499)
+
+
+def test_a_variance_beyond_half_precision_is_kept(tmp_path, tiny_network):
+    network = copy.deepcopy(tiny_network)
+    name = next(name for name, _ in network.named_buffers() if name.endswith("running_var"))
+    network.get_buffer(name).fill_(1e6)
+    save_checkpoint(tmp_path / "half.safetensors", network, TRANSFORM, CARD)
+    loaded = load_checkpoint(tmp_path / "half.safetensors").network
+    assert loaded.get_buffer(name).max() == 1e6
 
 
 def test_the_hash_is_the_files_sha256(path):
