@@ -199,6 +199,8 @@ def distill(config: Path, **options: Any) -> None:
     type=click.Choice(["1nn", "logreg"]),
     help="On the checkpoint's backbone, instead of its network.",
 )
+@click.option("--presence", is_flag=True, help="Also with queries that do not show the class.")
+@click.option("--refine", "refined", is_flag=True, help="Borders that follow the photograph.")
 @click.option("--multiclass", is_flag=True, help="All classes of the fold in every query.")
 @click.option("--table", type=ANY_PATH, help="Write the paper's Tables 2 to 4 here (Markdown).")
 @click.option("--json", "json_path", type=ANY_PATH, help="Also write the scores here.")
@@ -217,12 +219,14 @@ def evaluate(
     baseline: "BaselineName | None",
     multiclass: bool,
     overwrite: bool,
+    presence: bool,
+    refined: bool,
     executor: str | None,
     device: str | None,
     precision: str | None,
     **options: Any,
 ) -> None:
-    """Measure mIoU and FB-IoU on a seeded list of episodes."""
+    """Measure mIoU, FB-IoU and boundary IoU on a seeded list of episodes."""
     from model.evaluation import evaluate
     from model.evaluation.bench import Experiment
     from service.inference.engine import placement_of
@@ -235,7 +239,16 @@ def evaluate(
     settings = read_settings(executor=executor, device=device, precision=precision)
     shots = shots or (5 if multiclass else 1)
     experiment = Experiment(
-        seeds, protocol, shots, fusion, episodes, baseline, multiclass, placement_of(settings)
+        seeds,
+        protocol,
+        shots,
+        fusion,
+        episodes,
+        baseline,
+        multiclass,
+        presence,
+        refined,
+        placement_of(settings),
     )
     checkpoints = checkpoints or (settings.checkpoint,)
     evaluate.main(experiment, checkpoints, **options)

@@ -1,5 +1,7 @@
 """Data sets on disk: layouts, lists, labels, folds, and what is said of broken files."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -99,6 +101,23 @@ def test_a_missing_mask_is_named(voc):
 def test_a_mask_that_is_not_vocs_is_refused(voc, mask):
     write_mask(voc / "SegmentationClass" / "3.png", mask)
     with pytest.raises(DatasetError, match=r"3\.png is no VOC class mask"):
+        pascal_voc(voc, voc / "lists" / "train.txt")
+
+
+def test_labels_json_names_other_classes_than_vocs(voc):
+    names = ["background", *(f"thing {number}" for number in range(1, 31))]
+    (voc / "labels.json").write_text(json.dumps(names), encoding="utf-8")
+    write_mask(voc / "SegmentationClass" / "0.png", np.full((HEIGHT, WIDTH), 30, np.uint8))
+    dataset = pascal_voc(voc, voc / "lists" / "train.txt")
+    assert dataset.classes == tuple(names[1:])
+    assert dataset.samples[0].class_ids == {29}
+    assert dataset.folds == ()
+
+
+@pytest.mark.parametrize("content", ["{}", "[1, 2]", "nothing", '["background"]'])
+def test_labels_json_that_is_no_list_of_names_is_refused(voc, content):
+    (voc / "labels.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"labels\.json"):
         pascal_voc(voc, voc / "lists" / "train.txt")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from model.episode import VOID
-from model.metrics import IoUMeter, MulticlassMeter
+from model.metrics import IoUMeter, MulticlassMeter, boundary_iou
 
 
 def measure(*episodes):
@@ -82,3 +82,32 @@ def test_a_class_that_no_truth_holds_still_takes_pixels_from_the_others():
     scores = measure_multiclass([1, 2, 2, 0], [1, 1, 0, 0], class_ids=[7, 9])
     assert scores.class_iou == {7: pytest.approx(50)}
     assert scores.background_iou == pytest.approx(50)
+
+
+def square(side=200, left=50, width=60):
+    mask = torch.zeros(side, side, dtype=torch.bool)
+    mask[50:110, left : left + width] = True
+    return mask
+
+
+def test_boundary_iou_of_the_truth_itself_is_100():
+    mask = square()
+    assert boundary_iou(mask, mask.to(torch.uint8)) == 100
+
+
+def test_a_halo_costs_the_border_more_than_the_area():
+    label, mask = square().to(torch.uint8), square(left=46, width=68)
+    area = 100 * 60 / 68
+    assert boundary_iou(mask, label) < area - 30
+
+
+def test_boundary_iou_ignores_void():
+    label, mask = square().to(torch.uint8), square()
+    label[:, 110:] = VOID
+    mask[60:80, 110:150] = True
+    assert boundary_iou(mask, label) == 100
+
+
+def test_boundary_iou_of_nothing_found_where_nothing_is_is_100():
+    empty = torch.zeros(30, 30)
+    assert boundary_iou(empty.bool(), empty.to(torch.uint8)) == 100

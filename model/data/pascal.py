@@ -1,11 +1,14 @@
 """PASCAL VOC 2012, with SBD's masks or without, and the four folds of PASCAL-5i."""
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from model.data.listing import (
     Sample,
@@ -48,14 +51,36 @@ def pascal_voc(root: Path, list_file: Path) -> SegmentationDataset:
     A line of the list is ``ID``; or ``ID__CC``, which asks for class CC (01 to 20) alone (HSNet);
     or ``JPEGImages/ID.jpg SegmentationClassAug/ID.png`` (OSLSM, PFENet). Where it names no mask,
     that is ``SegmentationClassAug/ID.png`` if there is such a folder, else ``SegmentationClass``'s.
-    Every mask is read once, to know its classes. DatasetError names the line or file at fault.
+    Every mask is read once, to know its classes. ``labels.json`` in the root
+    names other classes than VOC's. DatasetError names the line or file at fault.
     """
     listed: dict[tuple[Path, Path], frozenset[int]] = {}
     for line in read_lines(list_file):
         image, annotation, class_ids = _listed_image(root, list_file, line)
         listed[image, annotation] = listed.get((image, annotation), frozenset()) | class_ids
-    samples = read_all(_sample, (ListedImage(*files, ids) for files, ids in listed.items()))
-    return SegmentationDataset(CLASSES, tuple(samples), read_label, PASCAL_5I)
+    classes = own_classes(root)
+    read = partial(_sample, classes or CLASSES)
+    samples = tuple(read_all(read, (ListedImage(*files, ids) for files, ids in listed.items())))
+    if classes:
+        return SegmentationDataset(classes, samples, read_label)
+    return SegmentationDataset(CLASSES, samples, read_label, PASCAL_5I)
+
+
+def own_classes(root: Path) -> tuple[str, ...]:
+    """The names in ``labels.json``, a list from index 0 (the background) on; none without a file.
+
+    DatasetError where it is no list of names, or has more than a mask can hold.
+    """
+    path = root / "labels.json"
+    if not path.is_file():
+        return ()
+    try:
+        names = TypeAdapter(list[str]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DatasetError(f"{path} is no JSON list of names") from error
+    if not 2 <= len(names) <= VOID:
+        raise DatasetError(f"{path} has {len(names)} names; a mask holds 2 to {VOID}")
+    return tuple(names[1:])
 
 
 def default_list(root: Path, subset: Subset) -> Path:
@@ -101,20 +126,21 @@ def _located(root: Path, name: str) -> Path:
     return next(filter(None, map(spelled, paths)), paths[-1])
 
 
-def _sample(listed: ListedImage) -> Sample:
-    present = _present(listed.annotation)
+def _sample(classes: Sequence[str], listed: ListedImage) -> Sample:
+    present = _present(listed.annotation, len(classes))
     if absent := listed.class_ids - present:
-        names = ", ".join(CLASSES[class_id] for class_id in sorted(absent))
+        names = ", ".join(classes[class_id] for class_id in sorted(absent))
         raise DatasetError(f"{listed.annotation} holds no {names}, which its list asks for")
     class_ids = listed.class_ids or present
     return Sample(listed.image, listed.annotation, class_ids, present - class_ids)
 
 
-def _present(annotation: Path) -> frozenset[int]:
+def _present(annotation: Path, count: int) -> frozenset[int]:
     image = open_image(annotation)
     counts = image.histogram() if image.mode in ("P", "L") else ()
-    if not counts or any(counts[len(CLASSES) + 1 : VOID]):
+    if not counts or any(counts[count + 1 : VOID]):
         raise DatasetError(
-            f"{annotation} is no VOC class mask; it must be an indexed PNG with 0 to 20 and 255"
+            f"{annotation} is no VOC class mask; "
+            f"it must be an indexed PNG with 0 to {count} and 255"
         )
-    return frozenset(class_id for class_id in range(len(CLASSES)) if counts[class_id + 1])
+    return frozenset(class_id for class_id in range(count) if counts[class_id + 1])

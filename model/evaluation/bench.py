@@ -29,6 +29,8 @@ class Experiment:
     episodes: int = 1000
     baseline: BaselineName | None = None
     multiclass: bool = False
+    presence: bool = False
+    refined: bool = False
     placement: Placement = field(default_factory=Placement)
 
 

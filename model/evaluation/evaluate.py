@@ -11,12 +11,15 @@ from model.data.pascal import CLASSES
 from model.errors import ConfigError
 from model.evaluation.baselines import BASELINES
 from model.evaluation.bench import Bench, Experiment, NamedDataset, open_bench, open_data
+from model.evaluation.presence import draw_absent, score_presence
 from model.evaluation.protocols import PROTOCOLS, draw_multiclass
 from model.evaluation.published import FOLDS, SHOTS, tables
-from model.evaluation.report import build_report, format_report
+from model.evaluation.report import build_report, format_report, summarise_presence
 from model.evaluation.scoring import (
+    Masking,
     Predictor,
     ScoredEpisodes,
+    network_finder,
     network_predictor,
     score_multiclass,
     score_one_class,
@@ -43,6 +46,8 @@ def main(
     if not experiment.seeds:
         seed = PROTOCOLS[experiment.protocol].default_seed
         experiment = dataclasses.replace(experiment, seeds=(seed,))
+    if experiment.presence and (experiment.multiclass or experiment.baseline):
+        raise ConfigError("--presence is of the network and of one class at a time")
     if pictures and experiment.multiclass:
         raise ConfigError("--pictures shows one class at a time; leave --multiclass out")
     if table and (fold is not None or experiment.multiclass or pictures):
@@ -71,14 +76,38 @@ def main(
 def measure(bench: Bench, experiment: Experiment) -> tuple[dict[str, Any], list[ScoredEpisodes]]:
     """One class in each query -> the report, and the episodes of each seed."""
     gallery, predict = bench.gallery, _predictor(bench, experiment)
+    masking = _masking(bench, experiment)
     rounds = []
     for seed in experiment.seeds:
         episodes = gallery.protocol.draw(
             gallery.dataset, bench.class_ids, experiment.shots, experiment.episodes, seed
         )
-        meter = score_one_class(predict, gallery, episodes, f"seed {seed}")
+        meter = score_one_class(predict, gallery, episodes, f"seed {seed}", masking)
         rounds.append(ScoredEpisodes(episodes, meter))
-    return build_report(bench, experiment, [meter.scores() for _, meter in rounds]), rounds
+    report = build_report(bench, experiment, [meter.scores() for _, meter in rounds])
+    if experiment.presence:
+        report["presence"] = _presence(bench, experiment, rounds)
+    return report, rounds
+
+
+def _masking(bench: Bench, experiment: Experiment) -> Masking:
+    """The checkpoint's threshold; a baseline's is its own."""
+    if experiment.baseline:
+        return Masking(refined=experiment.refined)
+    return Masking(bench.checkpoint.decision.object_threshold, experiment.refined)
+
+
+def _presence(
+    bench: Bench, experiment: Experiment, rounds: Sequence[ScoredEpisodes]
+) -> dict[str, Any]:
+    """Each seed's episodes beside as many whose query does not show the class."""
+    find = network_finder(bench.gallery.executor, experiment.fusion)
+    decision = bench.checkpoint.decision
+    scores = []
+    for seed, (episodes, _) in zip(experiment.seeds, rounds, strict=True):
+        absent = draw_absent(bench.gallery.dataset, episodes, seed)
+        scores.append(score_presence(find, bench.gallery, episodes, absent, decision))
+    return summarise_presence(scores, decision)
 
 
 def measure_multiclass(bench: Bench, experiment: Experiment) -> dict[str, Any]:

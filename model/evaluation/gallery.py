@@ -3,12 +3,15 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from model.data.listing import SegmentationDataset
 from model.data.sampling import View
+from model.episode import Photograph
 from model.evaluation.protocols import Prepared, Protocol
 from model.executors.protocol import EncodedShots, Executor, ImageFeatures, PreparedSupport
+from model.transforms import resize_image
 
 Computed = TypeVar("Computed", bound=Sequence[Any])
 
@@ -59,6 +62,11 @@ class Gallery:
         features = self._features(view, prepared)
         encoding = self._once(("encoding", view), lambda: self._encode(features, prepared))
         return EncodedSupport(features, prepared.support_mask, encoding)
+
+    def photograph(self, view: View, size: tuple[int, int]) -> Photograph:
+        """(H, W, 3), the image itself at the (H, W) ``size`` that is scored."""
+        image, _ = self.dataset.load(view.sample, view.class_id)
+        return np.ascontiguousarray(resize_image(image, size).transpose(1, 2, 0))
 
     def _prepared(self, view: View) -> Prepared:
         load, prepare = self.dataset.load, self.protocol.prepare

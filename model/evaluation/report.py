@@ -5,11 +5,25 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from model.decision import Decision
 from model.evaluation.bench import Bench, Experiment
+from model.evaluation.presence import PresenceScores
 from model.metrics import MulticlassScores, Scores
 
-FIGURES = {"miou": "mIoU", "fb_iou": "FB-IoU", "background_iou": "background"}
+FIGURES = {
+    "miou": "mIoU",
+    "fb_iou": "FB-IoU",
+    "boundary_iou": "boundary IoU",
+    "background_iou": "background",
+}
 """Fields of scores that are one figure, and what people call it."""
+PRESENCE_FIGURES = {
+    "auc": "presence, area under ROC",
+    "found": "found where it is",
+    "marked": "marked where it is not",
+    "marked_area": "area marked there",
+}
+"""The same of ``PresenceScores``; all in percent."""
 
 
 def build_report(
@@ -35,6 +49,7 @@ def build_report(
             "shots": experiment.shots,
             "fusion": experiment.fusion,
             "episodes": experiment.episodes,
+            "refined": experiment.refined,
         },
         "seeds": list(experiment.seeds),
         "executor": executor.name,
@@ -63,6 +78,13 @@ def _summarise(
     }
 
 
+def summarise_presence(scores: Sequence[PresenceScores], decision: Decision) -> dict[str, Any]:
+    """The same of presence, with the thresholds that it was told by."""
+    tables = [dataclasses.asdict(score) for score in scores]
+    figures = {name: spread([table[name] for table in tables]) for name in PRESENCE_FIGURES}
+    return figures | dataclasses.asdict(decision)
+
+
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """``std`` is the sample's, and there from two values on."""
     summary = {"mean": statistics.fmean(values), "values": list(values)}
@@ -77,6 +99,11 @@ def percent(value: dict[str, Any]) -> str:
 def format_report(report: dict[str, Any]) -> str:
     """The report as lines for a terminal: its figures, their conditions, and what they are not."""
     figures = {name: report[key] for key, name in FIGURES.items() if key in report}
+    figures |= {
+        name: report["presence"][key]
+        for key, name in PRESENCE_FIGURES.items()
+        if "presence" in report
+    }
     width = max(map(len, [*report["class_iou"], *figures]))
     lines = [
         f"{name:>{width}}  {percent(value)}"

@@ -1,6 +1,7 @@
 """Episodes to scores: a predictor segments every query, and a meter counts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,9 +11,11 @@ from tqdm import tqdm
 from model.data.sampling import EpisodeViews, View
 from model.episode import Fusion
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
+from model.evaluation.presence import Finder
 from model.evaluation.protocols import MulticlassEpisode
-from model.executors.protocol import Executor, stack_shots
+from model.executors.protocol import Executor, Found, stack_shots
 from model.metrics import IoUMeter, MulticlassMeter
+from model.refinement import refine
 from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD, Logits, restore
 
 Predictor = Callable[[EncodedQuery, Sequence[EncodedSupport]], Logits]
@@ -26,23 +29,44 @@ class ScoredEpisodes(NamedTuple):
     meter: IoUMeter
 
 
+@dataclass(frozen=True)
+class Masking:
+    """How probabilities become masks: as the network's logits have them, or with crisp borders."""
+
+    threshold: float = OBJECT_THRESHOLD
+    refined: bool = False
+
+
+PLAIN = Masking()
+
+
+def network_finder(executor: Executor, fusion: Fusion) -> Finder:
+    """SG-One itself, with the object's presence."""
+
+    def find(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Found:
+        shots = stack_shots(support.encoding for support in supports)
+        return executor.find(query.features, query.size, shots, fusion)
+
+    return find
+
+
 def network_predictor(executor: Executor, fusion: Fusion) -> Predictor:
     """SG-One itself."""
-
-    def predict(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Logits:
-        shots = stack_shots(support.encoding for support in supports)
-        return executor.compare(query.features, query.size, shots, fusion)
-
-    return predict
+    find = network_finder(executor, fusion)
+    return lambda query, supports: find(query, supports).logits
 
 
 def score_one_class(
-    predict: Predictor, gallery: Gallery, episodes: Sequence[EpisodeViews], description: str
+    predict: Predictor,
+    gallery: Gallery,
+    episodes: Sequence[EpisodeViews],
+    description: str,
+    masking: Masking = PLAIN,
 ) -> IoUMeter:
     """Segment every episode's query; the meter's ``episode_iou`` is in the episodes' order."""
     meter = IoUMeter(sorted({episode.query.class_id for episode in episodes}))
     for episode in tqdm(episodes, desc=description, leave=False):
-        mask = predict_mask(predict, gallery, episode)
+        mask = predict_mask(predict, gallery, episode, masking)
         truth = gallery.query(episode.query).truth
         meter.update(mask[None], truth[None], torch.tensor([episode.query.class_id]))
     return meter
@@ -67,9 +91,16 @@ def score_multiclass(
     return meter
 
 
-def predict_mask(predict: Predictor, gallery: Gallery, episode: EpisodeViews) -> Tensor:
+def predict_mask(
+    predict: Predictor, gallery: Gallery, episode: EpisodeViews, masking: Masking = PLAIN
+) -> Tensor:
     """(H, W) bool, the object in the query at the size that is scored."""
-    return predict_probability(predict, gallery, episode.query, episode.supports) > OBJECT_THRESHOLD
+    probability = predict_probability(predict, gallery, episode.query, episode.supports)
+    if masking.refined:
+        height, width = probability.shape
+        photograph = gallery.photograph(episode.query, (height, width))
+        probability = torch.from_numpy(refine(photograph, probability.numpy()))
+    return probability > masking.threshold
 
 
 def predict_probability(
