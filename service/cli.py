@@ -135,8 +135,10 @@ def segment(
 @main.command()
 @click.argument("config", type=EXISTING_FILE)
 @click.option("--data", type=EXISTING, help="Data folder, instead of the recipe's.")
-@click.option("--backbone-weights", type=EXISTING_FILE, help="Instead of the recipe's.")
+@click.option("--backbone-weights", type=EXISTING_FILE, multiple=True,
+              help="Instead of the recipe's; a backbone of two takes two files.")  # fmt: skip
 @click.option("--composites", type=EXISTING, help="Instead of the recipe's (sgone composites).")
+@click.option("--regions", type=EXISTING, help="Instead of the recipe's (sgone regions).")
 @click.option("--fold", type=click.IntRange(0, 3), help="Never see this fold's test classes.")
 @mask_format_option
 @click.option("--held-out", multiple=True, help="Choose the checkpoint by this class; repeat.")
@@ -326,3 +328,21 @@ def composites(out: Path, **options: Any) -> None:
     from model.composites import composites
 
     composites.main(composites.CompositeRecipe(**options), out)
+
+
+@main.command()
+@click.option("--photographs", type=EXISTING, multiple=True, required=True,
+              help="Folder of photographs of anything; repeat for several.")  # fmt: skip
+@click.option("--out", type=ANY_PATH, required=True, help="Folder to make.")
+@click.option("--limit", type=click.IntRange(1), default=400, show_default=True,
+              help="Photographs at most.")  # fmt: skip
+@click.option("--per-photograph", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--views", type=click.IntRange(1), default=2, show_default=True,
+              help="Variations of a photograph.")  # fmt: skip
+@click.option("--side", type=click.IntRange(64), default=321, show_default=True, help="Pixels.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def regions(out: Path, **options: Any) -> None:
+    """Make a training set of parts, materials and textures from photographs without masks."""
+    from model.composites import regions
+
+    regions.main(regions.RegionPlan(**options), out)

@@ -1,5 +1,8 @@
 """Episodes drawn from data sets, and their tensors."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -74,3 +77,49 @@ def test_support_masks_leave_void_out(dataset):
     assert batch.support_masks[:, :, 0].sum() == 0
     assert set(batch.support_masks.unique().tolist()) == {0.0, 1.0}
     assert (batch.query_labels[:, 0] == VOID).all()
+
+
+def test_as_many_queries_lack_the_class_as_are_asked_for(dataset):
+    sampler = EpisodeSampler(dataset, (0, 1), 1, 0, "class", absent_share=0.3)
+    absent = 0
+    for index in range(300):
+        episode = sampler.episode(index)
+        shown = dataset.samples[episode.query.sample].shows(episode.query.class_id)
+        assert dataset.samples[episode.supports[0].sample].shows(episode.query.class_id)
+        absent += not shown
+    assert 0.2 < absent / 300 < 0.4
+
+
+def test_episodes_are_the_same_whether_some_might_lack_the_class_or_none(dataset):
+    plain, some = (
+        EpisodeSampler(dataset, (0, 1), 1, 0, "class", absent_share=share) for share in (0, 0.3)
+    )
+    pairs = [(plain.episode(index), some.episode(index)) for index in range(60)]
+    assert all(one.supports == other.supports for one, other in pairs)
+    assert any(one == other for one, other in pairs)
+    assert any(one != other for one, other in pairs)
+
+
+def test_a_class_that_every_photograph_shows_is_never_absent(dataset):
+    shown = replace(dataset, samples=dataset.samples[:4])
+    sampler = EpisodeSampler(shown, (0,), 1, 0, "class", absent_share=0.99)
+    with pytest.raises(DatasetError, match="every photograph shows 'aeroplane'"):
+        for index in range(20):
+            sampler.episode(index)
+
+
+def test_a_photograph_without_the_class_has_a_label_of_zeros(dataset):
+    image, label = dataset.load(0, 7)
+    assert label.shape == image.shape[:2]
+    assert not label.any()
+
+
+def test_a_photograph_without_the_object_is_cropped_like_any_other():
+    image = np.zeros((90, 90, 3), np.uint8)
+    image[:, :, 0] = np.arange(90)
+    draw = TrainingTransform(33)
+    views = set()
+    for seed in range(5):
+        torch.manual_seed(seed)
+        views.add(draw(image, np.zeros((90, 90), np.uint8))[0].numpy().tobytes())
+    assert len(views) == 5  # the whole image has two: itself and its mirror image

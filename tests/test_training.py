@@ -22,6 +22,7 @@ from model.errors import CheckpointError, ConfigError, DatasetError, DivergenceE
 from model.network.backbone import normalise
 from model.network.siamese import SiameseBackbone
 from model.training import train
+from model.training.objective import overlap_loss
 from model.training.recipe import Data, override, read_recipe, split
 from model.training.start import build_network
 from networks import build_tiny_network
@@ -117,6 +118,70 @@ def test_a_run_leaves_a_checkpoint_that_loads_and_says_what_it_saw(finished):
     assert loaded.card.classes == ("blue", "green", "red")
     assert loaded.transform.side == 65
     assert any("held-out mIoU (white" in name for name in loaded.card.metrics)
+
+
+def labels_of(*shares):
+    """(B, 20, 20) labels whose first columns are object."""
+    labels = torch.zeros(len(shares), 20, 20, dtype=torch.uint8)
+    for label, share in zip(labels, shares, strict=True):
+        label[:, : int(20 * share)] = 1
+    return labels
+
+
+def certain(labels, strength=20.0):
+    margin = (labels.float() - 0.5) * strength
+    return torch.stack([-margin, margin], dim=1)
+
+
+def test_overlap_counts_small_objects_as_much_as_large_ones():
+    labels = labels_of(0.1, 0.8)
+    missed = [certain(torch.stack([labels[0] * (n != 0), labels[1] * (n != 1)])) for n in (0, 1)]
+    small, large = (overlap_loss(logits, labels) for logits in missed)
+    assert small == pytest.approx(0.5, abs=0.01)
+    assert small == pytest.approx(float(large), abs=0.01)
+
+
+def test_overlap_of_the_truth_is_no_loss_and_absent_objects_are_left_out():
+    labels = labels_of(0.3, 0.0)
+    assert overlap_loss(certain(labels), labels) == pytest.approx(0, abs=1e-3)
+    assert overlap_loss(certain(1 - labels)[1:], labels[1:]) == 0
+
+
+def test_overlap_ignores_void():
+    labels = labels_of(0.5)
+    marked = certain(labels_of(0.7))
+    labels[:, :, 10:] = 255
+    assert overlap_loss(marked, labels) == pytest.approx(0, abs=1e-3)
+
+
+def test_composites_and_regions_take_their_shares_of_the_episodes(workshop, tmp_path):
+    for name in ("composites", "regions"):
+        write_folder(tmp_path / name, classes=(f"{name} one", f"{name} two"))
+    data = Data(
+        root=workshop / "data",
+        layout="folder",
+        composites=tmp_path / "composites",
+        composite_share=0.3,
+        regions=tmp_path / "regions",
+        region_share=0.5,
+    )
+    parts = split(data, shots=1)
+    share = {parts.training.classes[i]: value for i, value in parts.shares.items()}
+    assert share["composites one"] == pytest.approx(0.15)
+    assert share["regions two"] == pytest.approx(0.25)
+    assert sum(share[name] for name in COLOURS) == pytest.approx(0.2)
+    assert [parts.training.classes[i] for i in parts.own_classes] == list(COLOURS)
+
+
+def test_shares_that_leave_nothing_are_refused(workshop):
+    with pytest.raises(ValueError, match="leave no episode"):
+        Data(
+            root=workshop / "data",
+            composites=workshop,
+            composite_share=0.5,
+            regions=workshop,
+            region_share=0.5,
+        )
 
 
 def test_a_run_leaves_pictures_of_its_curves_and_masks(finished):

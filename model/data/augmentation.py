@@ -14,7 +14,8 @@ from model.transforms import resize_image
 class TrainingTransform:
     """One random draw for image and label together: crop, flip, colour, to ``side`` × ``side``.
 
-    A crop that loses the object (fewer than ``min_object_pixels``) gives way to the whole image.
+    A crop that loses the object (fewer than ``min_object_pixels``) gives way to the whole image. An
+    image without the object is cropped all the same: else its colours would tell that it lacks it.
     """
 
     def __init__(self, side: int, min_object_pixels: int = 64, min_scale: float = 0.4) -> None:
@@ -33,7 +34,8 @@ class TrainingTransform:
         pixels = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
         target = tv_tensors.Mask(torch.from_numpy(label))
         cropped, cropped_target = self.crop(pixels, target)
-        if int((cropped_target == 1).sum()) < self.min_object_pixels:
+        lost = int((cropped_target == 1).sum()) < self.min_object_pixels
+        if lost and bool((label == 1).any()):
             cropped, cropped_target = self.whole(pixels, target)
         return cropped.as_subclass(Tensor), cropped_target.as_subclass(Tensor)
 

@@ -37,6 +37,10 @@ class Sample:
     class_ids: frozenset[int]
     others: frozenset[int] = frozenset()
 
+    def shows(self, class_id: int) -> bool:
+        """Whether the class is seen in it, asked for or not."""
+        return class_id in self.class_ids or class_id in self.others
+
 
 class LabelReader(Protocol):
     """Turns a sample's annotation into the label of one class."""
@@ -86,9 +90,14 @@ class SegmentationDataset:
         return tuple(self.classes.index(name) for name in names)
 
     def load(self, index: int, class_id: int) -> tuple[Photograph, NDArray[np.uint8]]:
-        """-> (H, W, 3) uint8 RGB and the class's (H, W) label in {0, 1, VOID}."""
+        """-> (H, W, 3) uint8 RGB and the class's (H, W) label in {0, 1, VOID}.
+
+        All of it is 0 where the sample does not show the class.
+        """
         sample = self.samples[index]
         image = photograph_pixels(open_image(sample.image))
+        if not sample.shows(class_id):
+            return image, np.zeros(image.shape[:2], np.uint8)
         label = self.read_label(sample, class_id)
         if image.shape[:2] != label.shape:
             raise DatasetError(

@@ -37,7 +37,8 @@ class EpisodeSampler:
 
     ``balance="class"`` draws the class evenly, or by ``shares`` (training). ``balance="sample"``
     walks all pairs of sample and class in order, again and again, as HSNet's evaluation does.
-    ``views`` is the number of augmentations of a sample to draw from.
+    ``views`` is the number of augmentations of a sample to draw from. In ``absent_share`` of the
+    episodes the query is of any sample that does not show the class.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class EpisodeSampler:
         balance: Balance,
         views: int = 1,
         shares: Mapping[int, float] | None = None,
+        absent_share: float = 0.0,
     ) -> None:
         if not class_ids:
             raise DatasetError(
                 f"no class is left: {shots}-shot episodes need one with at least {shots + 1} "
                 "images that show no class which is to be left out"
             )
+        self.dataset, self.absent_share = dataset, absent_share
         self.members = {class_id: dataset.members(class_id) for class_id in class_ids}
         for class_id, members in self.members.items():
             if len(members) < shots + 1:
@@ -86,7 +89,17 @@ class EpisodeSampler:
                 strict=True,
             )
         )
+        if self.absent_share and generator.random() < self.absent_share:
+            query_view = query_view._replace(sample=self._without(class_id, generator))
         return EpisodeViews(query_view, tuple(support_views))
+
+    def _without(self, class_id: int, generator: np.random.Generator) -> int:
+        """A sample in which the class is not seen: of all that there are, however few they are."""
+        samples = self.dataset.samples
+        for index in generator.permutation(len(samples)):
+            if not samples[index].shows(class_id):
+                return int(index)
+        raise DatasetError(f"every photograph shows {self.dataset.classes[class_id]!r}")
 
 
 class ViewLoader:

@@ -53,11 +53,7 @@ def draw_absent(
 
 
 def _without(dataset: SegmentationDataset, class_id: int) -> list[int]:
-    samples = [
-        index
-        for index, sample in enumerate(dataset.samples)
-        if class_id not in sample.class_ids | sample.others
-    ]
+    samples = [index for index, sample in enumerate(dataset.samples) if not sample.shows(class_id)]
     if not samples:
         raise DatasetError(f"every photograph shows {dataset.classes[class_id]!r}; none tests it")
     return samples

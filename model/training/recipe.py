@@ -36,7 +36,9 @@ class Data:
     ``held_out`` classes (by name) are not trained on: their episodes choose the checkpoint.
     Images that hold a test class (of ``fold``) or a held-out class are left out of training.
     ``composites`` is a second data set, such as ``sgone composites`` makes, whose classes take part
-    in training only; ``composite_share`` of the episodes are drawn from it.
+    in training only; ``composite_share`` of the episodes are drawn from it. ``regions`` is one of
+    parts, materials and textures (``sgone regions``), of which ``region_share`` are drawn. In
+    ``absent_share`` of all episodes the query does not show the class.
     """
 
     root: Path
@@ -47,6 +49,20 @@ class Data:
     held_out: tuple[str, ...] = ()
     composites: Path | None = None
     composite_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    regions: Path | None = None
+    region_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    absent_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _leave_some(self) -> Self:
+        shares = (self.composite_share if self.composites else 0) + (
+            self.region_share if self.regions else 0
+        )
+        if shares >= 1:
+            raise ValueError(
+                "composite_share and region_share leave no episode to root; lower one of them"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_FORBID)
@@ -57,7 +73,9 @@ class Optimiser:
     ``averaging`` is the decay of the exponential mean of the weights, which is what is judged and
     kept; 0 keeps the weights themselves. ``object_weight`` is the weight of object pixels in the
     cross-entropy, against 1 of the background's (the paper: 1). IoU wants an unsure pixel marked
-    where cross-entropy leaves it out. Gradients are scaled down to ``gradient_norm`` where longer.
+    where cross-entropy leaves it out. ``overlap_weight`` is that of 1 - the soft IoU, which counts
+    small objects as much as large ones, ``presence_weight`` that of the presence's cross-entropy.
+    Gradients are scaled down to ``gradient_norm`` where longer.
     """
 
     kind: Literal["adamw", "sgd"] = "adamw"
@@ -68,6 +86,8 @@ class Optimiser:
     power: float = 0.9
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     object_weight: PositiveFloat = 1.0
+    overlap_weight: Annotated[float, Field(ge=0)] = 0.0
+    presence_weight: Annotated[float, Field(ge=0)] = 0.0
     gradient_norm: PositiveFloat | None = None
 
 
@@ -127,7 +147,8 @@ class Recipe:
     def identity(self) -> str:
         """What must be equal for a run to be resumed: all of it but the paths."""
         table = TypeAdapter(Recipe).dump_python(self, mode="json")
-        table["data"]["composites"] = self.data.composites is not None
+        for added in ("composites", "regions"):
+            table["data"][added] = getattr(self.data, added) is not None
         del table["data"]["root"], table["data"]["list"], table["backbone_weights"]
         if self.data.mask_format == "auto":  # which runs before the key was there also have
             del table["data"]["mask_format"]
@@ -199,18 +220,27 @@ def split(data: Data, shots: int) -> Split:
         raise ConfigError(f"held_out names test classes of fold {data.fold}: {names}")
     training = dataset.without({*test, *held_out})
     own = _drawable(training, shots)
-    shares = _evenly(own, 1)
-    if data.composites is not None:
-        training = join(training, open_dataset(data.composites))
-        composed = _drawable(training, shots)[len(own) :]
-        for root, class_ids in ((data.root, own), (data.composites, composed)):
-            if not class_ids:
-                raise DatasetError(
-                    f"{root} has no class to train on; "
-                    f"{shots}-shot episodes need {shots + 1} images"
-                )
-        shares = _evenly(own, 1 - data.composite_share) | _evenly(composed, data.composite_share)
+    added = ((data.composites, data.composite_share), (data.regions, data.region_share))
+    shares: dict[int, float] = {}
+    for root, share in added:
+        if root is not None:
+            before = len(training.classes)
+            training = join(training, open_dataset(root))
+            own_to_it = tuple(i for i in _drawable(training, shots) if i >= before)
+            shares |= _evenly(_some(own_to_it, root, shots), share)
+    if shares:
+        _some(own, data.root, shots)
+    shares |= _evenly(own, 1 - sum(shares.values()))
     return Split(training, shares, dataset.without(test), held_out)
+
+
+def _some(class_ids: tuple[int, ...], root: Path, shots: int) -> tuple[int, ...]:
+    """The classes; DatasetError where there is none."""
+    if not class_ids:
+        raise DatasetError(
+            f"{root} has no class to train on; {shots}-shot episodes need {shots + 1} images"
+        )
+    return class_ids
 
 
 def _evenly(class_ids: Sequence[int], share: float) -> dict[int, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
@@ -20,6 +20,7 @@ from model.divergence import check_step, check_weights
 from model.executors.torch import choose_device
 from model.images.masks import MaskFormat
 from model.metrics import Scores
+from model.network.backbone import normalise
 from model.network.sgone import SGOne
 from model.progress import STATE, Progress, check_run_folder, load_progress, save_progress
 from model.training.curves import draw_curves
@@ -27,6 +28,7 @@ from model.training.distributed import Rank, joined
 from model.training.features import FeatureBatch, FeatureStore
 from model.training.objective import EpisodeLoss, build_optimiser, learning_rate
 from model.training.recipe import Recipe, override, read_recipe, split
+from model.training.reduction import fit_reduction
 from model.training.start import build_network, centre_guidance
 from model.training.validation import Validation
 
@@ -35,16 +37,19 @@ CENTRING_EPISODES = 64
 """Training episodes whose supports tell the mean feature."""
 CALMER = "lower learning_rate, or set gradient_norm lower,"
 """What helps a run that diverges, as a part of a sentence."""
+REDUCING_EPISODES = 160
+"""Training episodes whose supports tell the principal components of wide taps."""
 
 
 def main(
     config: Path,
     data: Path | None = None,
-    backbone_weights: Path | None = None,
+    backbone_weights: Path | tuple[Path, ...] | None = None,
     run_dir: Path | None = None,
     resume: bool = False,
     device: str = "auto",
     composites: Path | None = None,
+    regions: Path | None = None,
     fold: int | None = None,
     held_out: Sequence[str] = (),
     features: Path | None = None,
@@ -59,11 +64,12 @@ def main(
         {
             "root": data,
             "composites": composites,
+            "regions": regions,
             "fold": fold,
             "held_out": tuple(held_out) or None,
             "mask_format": mask_format,
         },
-        {"backbone_weights": backbone_weights},
+        {"backbone_weights": backbone_weights or None},
     )
     folder = run_dir or Path("runs") / recipe.name
     check_run_folder(folder, BEST, resume)
@@ -83,10 +89,18 @@ class TrainingRun:
         data, schedule, shares = self.split.training, recipe.schedule, self.split.shares
         self.loader = ViewLoader(data, schedule.side, TrainingTransform(schedule.side), recipe.seed)
         self.sampler = EpisodeSampler(
-            data, tuple(shares), schedule.shots, recipe.seed, "class", schedule.views, shares
+            data,
+            tuple(shares),
+            schedule.shots,
+            recipe.seed,
+            "class",
+            schedule.views,
+            shares,
+            recipe.data.absent_share,
         )
         self.validation = Validation(recipe, self.split)
         network = build_network(recipe).to(rank.device)
+        fit_reduction(network.backbone, self._examples(), recipe.seed)
         self.network = network.to(memory_format=torch.channels_last)
         self.optimiser = build_optimiser(recipe.optimiser, self.network)
         average = get_ema_multi_avg_fn(  # type: ignore[no-untyped-call]
@@ -94,6 +108,12 @@ class TrainingRun:
         )
         self.average = AveragedModel(self.network, multi_avg_fn=average)
         self.progress = Progress()
+
+    def _examples(self) -> Iterator[Tensor]:
+        """Supports of the first episodes, one by one, as the backbone reads them."""
+        for index in range(REDUCING_EPISODES):
+            image, _ = self.loader.load(self.sampler.episode(index).supports[0])
+            yield normalise(image[None].to(self.rank.device), self.recipe.transform)
 
     def train(self, resume: bool) -> None:
         """Step until the schedule or the patience ends; every evaluation leaves files to resume."""
@@ -134,7 +154,7 @@ class TrainingRun:
     def _build_loss(self, store: FeatureStore | None) -> nn.Module:
         """The loss, behind the guidance convolution that the recipe wants centred at the start."""
         recipe, device = self.recipe, self.rank.device
-        loss = EpisodeLoss(self.network, recipe.transform, device, recipe.optimiser.object_weight)
+        loss = EpisodeLoss(self.network, recipe.transform, device, recipe.optimiser)
         if recipe.centred_guidance and store and not self.progress.step:
             episodes = [self.sampler.episode(index) for index in range(CENTRING_EPISODES)]
             centre_guidance(self.network, store, episodes)
