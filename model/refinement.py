@@ -6,6 +6,8 @@ as a linear function of its colour; its coefficients are smooth, so that they ma
 small grid (He & Sun 2015), and only their sum with the colours is computed at full resolution.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +36,19 @@ def refine(photograph: Photograph, probability: NDArray[np.float32]) -> NDArray[
     """
     height, width = probability.shape
     coarse = _shrunk((height, width), GRID)
-    colours = cv2.resize(photograph, coarse, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    small = cv2.resize(probability, coarse, interpolation=cv2.INTER_AREA)
+    colours = np.float32(1 / 255) * _resized(photograph, coarse).astype(np.float32)
+    small = _resized(probability, coarse).astype(np.float32)
     coefficients = _coefficients(colours, small, max(1, round(RADIUS * max(coarse))))
     fine = _shrunk((height, width), FINEST)
     if fine == (width, height):
         return _apply(photograph, coefficients)
-    refined = _apply(cv2.resize(photograph, fine, interpolation=cv2.INTER_AREA), coefficients)
+    refined = _apply(_resized(photograph, fine).astype(np.uint8, copy=False), coefficients)
     return np.asarray(cv2.resize(refined, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """To (width, height): each pixel is the mean of what it covers."""
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _shrunk(size: tuple[int, int], longest: int) -> tuple[int, int]:

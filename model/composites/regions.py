@@ -97,8 +97,8 @@ def _write(path: Path, paths: Sequence[Path], plan: RegionPlan, folder: Path) ->
     labels = np.stack(regions).astype(np.uint8)
     views = [(photograph, labels)]
     for _ in range(plan.views):
-        around = _square(paths[rng.integers(len(paths))], plan.side)
-        views.append(Variation.draw(labels.any(axis=0), rng).of(photograph, labels, around))
+        around = _square(paths[int(rng.integers(len(paths)))], plan.side)
+        views.append(Variation.draw(np.asarray(labels.any(axis=0)), rng).of(photograph, labels, around))
     return sum(
         _write_region(folder / f"{name}-{number}", [(image, seen[number]) for image, seen in views])
         for number in range(len(regions))

@@ -1,7 +1,7 @@
 """A strong variation of a photograph: turned, scaled, moved, in other light, among other things."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ class Variation:
         """(H, W, 3) photograph and (L, H, W) labels, another (H, W, 3) photograph -> the view."""
         size = (photograph.shape[1], photograph.shape[0])
         edge = cv2.BORDER_CONSTANT if self.among_others else cv2.BORDER_REFLECT_101
-        view = cv2.warpAffine(
+        view: NDArray[Any] = cv2.warpAffine(
             photograph, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=edge
         )
         if self.among_others:

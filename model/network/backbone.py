@@ -67,12 +67,11 @@ class Backbone(nn.Module):
             nn.Conv2d(wide, narrow, 1, bias=False)
             for wide, narrow in zip(channels, reduced, strict=bool(reduced))
         )
-        widths, steps = reduced or channels, strides
-        if beside is not None:
-            widths, steps = widths + beside.channels, steps + beside.strides
+        widths: tuple[int, ...] = (reduced or channels) + (beside.channels if beside else ())
+        steps: tuple[int, ...] = strides + (beside.strides if beside else ())
         self.order = tuple(sorted(range(len(steps)), key=lambda tap: steps[tap]))
-        self.channels = tuple(widths[tap] for tap in self.order)
-        self.strides = tuple(steps[tap] for tap in self.order)
+        self.channels: tuple[int, ...] = tuple(widths[tap] for tap in self.order)
+        self.strides: tuple[int, ...] = tuple(steps[tap] for tap in self.order)
 
     def forward(self, images: Tensor) -> Features:
         """(B, 3, H, W) normalised images -> one map a tap, from fine to coarse."""

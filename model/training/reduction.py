@@ -43,5 +43,5 @@ def principal_components(cells: Tensor, count: int) -> Tensor:
     """(N, C) -> (count, C) directions of unit length, those of the highest variance first."""
     centred = cells - cells.mean(dim=0)
     _, directions = torch.linalg.eigh(centred.T @ centred / len(cells))
-    components = directions.flip(1)[:, :count].T
+    components: Tensor = directions.flip(1)[:, :count].T
     return components * components.sum(dim=1, keepdim=True).sign()
