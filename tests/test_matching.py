@@ -233,3 +233,19 @@ def test_taps_that_are_compared_at_stride_8_learn_no_metric(wary_network):
     first, *rest = wary_network.head.attention
     assert isinstance(first, torch.nn.Identity)
     assert all(isinstance(attention, LearnedAttention) for attention in rest)
+
+
+def test_what_is_marked_rightly_is_sought_and_found_in_the_support():
+    query, support = two_regions(), two_regions().flip(3)
+    shares = torch.zeros(1, 6, 6)
+    shares[..., 3:] = 1  # the support's object points as the query's left half does
+    tap = compare(query, support, shares)
+    right, wrong = torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 6, 6)
+    right[..., :3], wrong[..., 3:] = 1, 1
+    assert tap.cross_reference(right)[0].tolist() == pytest.approx([1, -1, 1], abs=1e-4)
+    assert tap.cross_reference(wrong)[0].tolist() == pytest.approx([-1, 1, -1], abs=1e-4)
+
+
+def test_a_cross_reference_of_nothing_marked_is_finite():
+    tap = compare(torch.randn(1, 8, 4, 4), torch.randn(1, 8, 3, 3), torch.zeros(1, 3, 3))
+    assert tap.cross_reference(torch.zeros(1, 1, 4, 4)).isfinite().all()

@@ -98,7 +98,9 @@ def _write(path: Path, paths: Sequence[Path], plan: RegionPlan, folder: Path) ->
     views = [(photograph, labels)]
     for _ in range(plan.views):
         around = _square(paths[int(rng.integers(len(paths)))], plan.side)
-        views.append(Variation.draw(np.asarray(labels.any(axis=0)), rng).of(photograph, labels, around))
+        views.append(
+            Variation.draw(np.asarray(labels.any(axis=0)), rng).of(photograph, labels, around)
+        )
     return sum(
         _write_region(folder / f"{name}-{number}", [(image, seen[number]) for image, seen in views])
         for number in range(len(regions))

@@ -17,6 +17,9 @@ SUREST_SHARE, REST_SHARE = 0.05, 0.5
 FIXED_MAPS = 7
 """Maps of ``TapComparison.fixed_maps``."""
 
+CROSS_REFERENCES = 3
+"""Numbers of ``TapComparison.cross_reference``."""
+
 
 class LearnedAttention(nn.Module):
     """Attention of query cells over support cells, by a learned metric: the mask as they see it.
@@ -88,6 +91,28 @@ class TapComparison:
         maps = torch.cat([similar[..., :2], *closest, similar[..., 2:]], dim=2)
         return torch.cat([attention, self._as_maps(maps)], dim=1)
 
+    def cross_reference(self, marked: Tensor) -> Tensor:
+        """(B, 1, h', w') probability in the query, of any size -> (B, CROSS_REFERENCES).
+
+        What is marked, sought in the support: its prototype's cosine with the object there, and
+        with the rest; and how alike the most alike marked cell is, over the object's cells. A
+        query without the object marks what is like the support's background as well.
+        """
+        weights = resize_maps(marked, self.size).flatten(1).float()
+        prototype = _prototypes(self.cells, weights[:, None])
+        similar = (self.support_directions.float() @ prototype.transpose(1, 2))[..., 0]
+        unmarked = ((weights - 1) * 2).to(self.cosine.dtype)
+        explained = (self.cosine + unmarked[..., None]).amax(dim=1).float().clamp(min=-1)
+        shares = self.shares.float()
+        return torch.stack(
+            [
+                _weighted_mean(similar, shares),
+                _weighted_mean(similar, 1 - shares),
+                _weighted_mean(explained, shares),
+            ],
+            dim=1,
+        )
+
     def learned_maps(self, attention: nn.Module) -> Tensor:
         """``attention`` is a LearnedAttention -> (B, heads, h, w)."""
         seen: Tensor = attention(self.directions, self.support_directions, self.shares)
@@ -101,6 +126,11 @@ class TapComparison:
     def _as_maps(self, cells: Tensor) -> Tensor:
         """(B, n, M) -> (B, M, h, w)."""
         return cells.transpose(1, 2).reshape(cells.shape[0], cells.shape[2], *self.size)
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """(B, m) and (B, m) -> (B,); 0 where nothing weighs."""
+    return (values * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-4)
 
 
 def directions(features: Tensor) -> Tensor:

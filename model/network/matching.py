@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model.network.architecture import SGOneConfig
 from model.network.backbone import Features
 from model.network.comparison import (
+    CROSS_REFERENCES,
     FIXED_MAPS,
     LearnedAttention,
     TapComparison,
@@ -103,20 +104,20 @@ class MatchingHead(nn.Module):
         batch, shots = encoding[0].shape[:2]
         features = tuple(maps.repeat_interleave(shots, dim=0) for maps in features)
         cells = [tensor.flatten(0, 1) for tensor in encoding]
-        compared = self._compare(
-            [
-                TapComparison(maps, supports, shares[..., 0])
-                for maps, supports, shares in zip(
-                    features[self.first :], cells[::2], cells[1::2], strict=True
-                )
-            ]
-        )
+        taps = [
+            TapComparison(maps, supports, shares[..., 0])
+            for maps, supports, shares in zip(
+                features[self.first :], cells[::2], cells[1::2], strict=True
+            )
+        ]
+        compared = self._compare(taps)
         mixed = self._mix(features, compared)
         logits: Tensor = self.classify(mixed)
         if self.presence is None:
             presence = highest_margin(logits)
         else:
-            presence = self.presence([maps[:, :FIXED_MAPS] for maps in compared], mixed, logits)
+            fixed = [maps[:, :FIXED_MAPS] for maps in compared]
+            presence = self.presence(taps, fixed, mixed, logits)
         return logits.view(batch, shots, *logits.shape[1:]), presence.view(batch, shots)
 
     def _compare(self, taps: list[TapComparison]) -> list[Tensor]:
@@ -151,7 +152,8 @@ class MatchingHead(nn.Module):
 
 
 class PresenceBranch(nn.Module):
-    """Whether the object is there at all: how alike the most alike cells are, and what is marked.
+    """Whether the object is there at all: how alike the most alike cells are, what is marked, and
+    whether the support's object is what that looks like in turn.
 
     It reads the comparisons that no training can change, so that it holds for any object, and the
     segmentation's last maps.
@@ -159,19 +161,26 @@ class PresenceBranch(nn.Module):
 
     def __init__(self, taps: int, width: int, hidden: int = 32) -> None:
         super().__init__()
-        self.weigh = nn.Sequential(
-            nn.Linear(2 * FIXED_MAPS * taps + 2 * width + 2, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, 1),
-        )
+        count = (2 * FIXED_MAPS + CROSS_REFERENCES) * taps + 2 * width + 2
+        self.weigh = nn.Sequential(nn.Linear(count, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
-    def forward(self, compared: Sequence[Tensor], mixed: Tensor, logits: Tensor) -> Tensor:
-        """Fixed maps of every tap, the finest maps and their (B, 2, h, w) logits -> (B,) logit."""
-        margin = logits[:, 1:] - logits[:, :1]
-        parts = [_summary(maps) for maps in compared]
-        parts += [mixed.mean(dim=(2, 3)), _where(mixed, margin.sigmoid()), _summary(margin) / 8]
-        weighed: Tensor = self.weigh(torch.cat(parts, dim=1).to(mixed.dtype))
+    def forward(
+        self, taps: Sequence[TapComparison], fixed: Sequence[Tensor], mixed: Tensor, logits: Tensor
+    ) -> Tensor:
+        """The taps, their fixed maps, the finest maps, (B, 2, h, w) logits of it -> (B,) logit."""
+        weighed: Tensor = self.weigh(self.summarise(taps, fixed, mixed, logits))
         return weighed[:, 0].float()
+
+    def summarise(
+        self, taps: Sequence[TapComparison], fixed: Sequence[Tensor], mixed: Tensor, logits: Tensor
+    ) -> Tensor:
+        """-> (B, count), all that presence is told by."""
+        margin = logits[:, 1:] - logits[:, :1]
+        probability = margin.sigmoid()
+        parts = [_summary(maps) for maps in fixed]
+        parts += [tap.cross_reference(probability) for tap in taps]
+        parts += [mixed.mean(dim=(2, 3)), _where(mixed, probability), _summary(margin) / 8]
+        return torch.cat(parts, dim=1).to(mixed.dtype)
 
 
 def _summary(maps: Tensor) -> Tensor:
