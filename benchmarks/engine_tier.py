@@ -81,7 +81,7 @@ def answer_naively(engine: Engine, network: SGOne, form: Form) -> bytes:
     ]
     logits = segment_naively(network, images[0], torch.from_numpy(prepared.mask)[None], images[1])
     probability = engine.segmenter.restore(logits[0].numpy(), photograph.shape[:2])
-    return mask_png(find_object(probability, Options()).mask)
+    return mask_png(find_object(probability, 1.0, Options(), engine.checkpoint.decision).mask)
 
 
 def medians(times: Mapping[str, Any]) -> str:

@@ -49,9 +49,11 @@ class Handler:
         query = Part("query_image", form["query_image"][0])
         photograph = decode_photograph(query, self._max_pixels)
         task = self.engine.prepare(self._supports(form), photograph, "average")
-        probability = self.engine.restore(self._run(task))
-        finding = find_object(probability, self._options)
-        checkpoint = self.engine.checkpoint
+        prediction, checkpoint = self._run(task), self.engine.checkpoint
+        probability = self.engine.restore(prediction, refined=self._options.refine)
+        finding = find_object(
+            probability, prediction.presence[0], self._options, checkpoint.decision
+        )
         return answer(finding, self._options, checkpoint, lambda: photograph).body
 
     def _supports(self, form: Form) -> Iterator[Shot]:

@@ -7,15 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.episode import Fusion, Photograph, Support, check_photograph
-from model.executors.protocol import EncodedShots, Executor, PreparedSupport, stack_shots
+from model.executors.protocol import (
+    EncodedShots,
+    Executor,
+    PreparedSupport,
+    Sighting,
+    stack_shots,
+)
+from model.refinement import enlarged, guide_of, refine
 from model.transforms import Logits, Pixels, network_size, resize_image, resize_mask, restore
 
 
 class PreparedQuery(NamedTuple):
-    """(3, h, w) uint8 image at the network's size, and the photograph's own (height, width)."""
+    """(3, h, w) uint8 image at the network's size, and the photograph's own (height, width).
+
+    ``guide`` is the photograph as far as borders are refined by it: of 1,536 pixels at most.
+    """
 
     image: Pixels
     size: tuple[int, int]
+    guide: Photograph | None = None
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -43,9 +54,8 @@ class Segmenter:
         """Resize a query to the network's size; ImageShapeError if it is no photograph."""
         check_photograph(image)
         height, width = image.shape[:2]
-        return PreparedQuery(
-            resize_image(image, self._network_size(height, width)), (height, width)
-        )
+        prepared = resize_image(image, self._network_size(height, width))
+        return PreparedQuery(prepared, (height, width), guide_of(image))
 
     def encode_support(self, supports: Sequence[PreparedSupport]) -> EncodedShots:
         """K shots, each of its own size -> arrays (1, K, ...)."""
@@ -58,20 +68,42 @@ class Segmenter:
         self, query: PreparedQuery, shots: EncodedShots, fusion: Fusion = "average"
     ) -> Logits:
         """A query and K encoded shots -> (2, h, w) logits."""
-        features = self.executor.read(query.image, once=True)
-        return self.executor.compare(features, query.network_size, shots, fusion)
+        return self.find(query, shots, fusion).logits
 
-    def restore(self, logits: Logits, size: tuple[int, int]) -> NDArray[np.float32]:
-        """(2, h, w) logits -> (H, W) probability of the object at the query's own size."""
-        return restore(logits, size)
+    def find(
+        self, query: PreparedQuery, shots: EncodedShots, fusion: Fusion = "average"
+    ) -> Sighting:
+        """A query and K encoded shots -> (2, h, w) logits, and the object's presence."""
+        features = self.executor.read(query.image, once=True)
+        return self.executor.find(features, query.network_size, shots, fusion)
+
+    def restore(
+        self, logits: Logits, size: tuple[int, int], guide: Photograph | None = None
+    ) -> NDArray[np.float32]:
+        """(2, h, w) logits -> (H, W) probability of the object at the query's own size.
+
+        With the query's ``guide`` borders follow the photograph's edges.
+        """
+        if guide is None:
+            return restore(logits, size)
+        height, width = guide.shape[:2]
+        return enlarged(refine(guide, restore(logits, (height, width))), size)
 
     def predict(
-        self, supports: Sequence[Support], image: Photograph, fusion: Fusion = "average"
+        self,
+        supports: Sequence[Support],
+        image: Photograph,
+        fusion: Fusion = "average",
+        refined: bool = True,
     ) -> NDArray[np.float32]:
-        """K shots and a query (H, W, 3) -> (H, W) probability of the object, in one call."""
+        """K shots and a query (H, W, 3) -> (H, W) probability of the object, in one call.
+
+        Borders follow the photograph's edges, unless it is not to be ``refined``.
+        """
         shots = self.encode_support([self.prepare_support(support) for support in supports])
         query = self.prepare_query(image)
-        return self.restore(self.segment(query, shots, fusion), query.size)
+        guide = query.guide if refined else None
+        return self.restore(self.segment(query, shots, fusion), query.size, guide)
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         return network_size(height, width, self.transform.side, self.transform.stride)

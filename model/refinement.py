@@ -29,6 +29,14 @@ Maps = NDArray[np.float32]
 """(h, w, ...)."""
 
 
+def guide_of(photograph: Photograph) -> Photograph:
+    """(H, W, 3) -> all of it that borders are refined by: its longest side at most FINEST."""
+    size = _shrunk((photograph.shape[0], photograph.shape[1]), FINEST)
+    if size == (photograph.shape[1], photograph.shape[0]):
+        return photograph
+    return _resized(photograph, size).astype(np.uint8, copy=False)
+
+
 def refine(photograph: Photograph, probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W, 3) uint8 and (H, W) in [0, 1] -> (H, W) in [0, 1], its edges those of the photograph.
 
@@ -39,11 +47,14 @@ def refine(photograph: Photograph, probability: NDArray[np.float32]) -> NDArray[
     colours = np.float32(1 / 255) * _resized(photograph, coarse).astype(np.float32)
     small = _resized(probability, coarse).astype(np.float32)
     coefficients = _coefficients(colours, small, max(1, round(RADIUS * max(coarse))))
-    fine = _shrunk((height, width), FINEST)
-    if fine == (width, height):
-        return _apply(photograph, coefficients)
-    refined = _apply(_resized(photograph, fine).astype(np.uint8, copy=False), coefficients)
-    return np.asarray(cv2.resize(refined, (width, height), interpolation=cv2.INTER_LINEAR))
+    return enlarged(_apply(guide_of(photograph), coefficients), (height, width))
+
+
+def enlarged(probability: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) -> (H, W), bilinear; the same array where it has that size."""
+    if probability.shape == size:
+        return probability
+    return np.asarray(cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -93,6 +93,10 @@ def serve(**flags: str | None) -> None:
               "on_white, labels, alpha or visible.  [default: auto, as the file says]")  # fmt: skip
 @click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: 0.5]")
 @click.option("--min-area", metavar="PIXELS", help="Drop smaller parts.  [default: 0]")
+@click.option("--presence-threshold", help="Mark nothing below this presence.")
+@click.option(
+    "--no-refine", "refine", flag_value="false", help="The network's own, softer borders."
+)
 @click.option("--fill-holes", is_flag=True, flag_value="true", help="Fill what is enclosed.")
 @click.option("--largest-component", is_flag=True, flag_value="true", help="Keep one part only.")
 @fusion_option

@@ -89,11 +89,16 @@ class Rle(TypedDict):
 
 @dataclass(frozen=True)
 class FoundObject:
-    """One object: ``score`` in [0, 1], ``area`` in pixels, ``bbox`` as x, y, width, height."""
+    """One object: ``area`` in pixels, ``bbox`` as x, y, width, height.
+
+    ``score`` is the mean probability over the mask, ``presence`` how likely the photograph shows
+    the object at all, both in [0, 1].
+    """
 
     label: str | None
     found: bool
     score: float
+    presence: float
     area: int
     bbox: list[int] | None
     segmentation: Rle
@@ -196,6 +201,8 @@ class Shaping(TypedDict, total=False):
     mask_format: MaskFormat
     fusion: Literal["average", "union"]
     threshold: float
+    presence_threshold: float
+    refine: bool
     min_area: int
     fill_holes: bool
     largest_component: bool

@@ -93,6 +93,19 @@ class Shaping(MaskOptions):
     fill_holes: Annotated[
         Flag, Field(description="Fill background that the object encloses; done last.")
     ] = False
+    presence_threshold: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None],
+        Field(
+            description=(
+                "Nothing is marked where the object's presence is below this; 0 always marks. "
+                "Without it, the checkpoint's own."
+            )
+        ),
+        Expected("a number from 0 to 1"),
+    ] = None
+    refine: Annotated[Flag, Field(description="Let the borders follow the photograph's edges.")] = (
+        True
+    )
 
 
 class Options(Shaping):

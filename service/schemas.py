@@ -56,6 +56,7 @@ _MADE_BY: JsonDict = {"model": "SG-One MobileNetV2, matching head", "checkpoint_
 _OBJECT: JsonDict = {
     "found": True,
     "score": 0.873105,
+    "presence": 0.961204,
     "area": 24,
     "bbox": [4, 2, 6, 4],
     "segmentation": {"size": [8, 12], "counts": "R144000000000>"},
@@ -91,6 +92,9 @@ class FoundObject(BaseModel):
 
     found: Annotated[bool, Field(description="Whether the mask has a pixel.")]
     score: Annotated[float, Field(description="Mean probability over the mask; 0 if not found.")]
+    presence: Annotated[
+        float, Field(description="How likely the photograph shows the object at all, from 0 to 1.")
+    ]
     area: Annotated[int, Field(description="Pixels of the mask.")]
     bbox: Annotated[
         tuple[int, int, int, int] | None,

@@ -323,7 +323,7 @@ def test_a_fault_of_the_service_is_logged_and_told_in_general(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(_: Any) -> Any:
+    def fail(_: Any, **options: Any) -> Any:
         raise RuntimeError("secret")
 
     monkeypatch.setattr(engine, "restore", fail)
@@ -348,10 +348,10 @@ def test_each_record_is_sent_as_soon_as_it_is_done(
     seen = threading.Event()
     restore, count = engine.restore, iter(range(10))
 
-    def wait_for_the_first(segmentation: Any) -> Any:
+    def wait_for_the_first(segmentation: Any, **options: Any) -> Any:
         if next(count) > 0:
             assert seen.wait(20)
-        return restore(segmentation)
+        return restore(segmentation, **options)
 
     app = create_app(settings, engine)
     with served(app) as url:
@@ -372,10 +372,10 @@ def test_a_client_that_goes_away_stops_the_work(
     restored: list[Any] = []
     restore = engine.restore
 
-    def slowly(segmentation: Any) -> Any:
+    def slowly(segmentation: Any, **options: Any) -> Any:
         restored.append(segmentation)
         time.sleep(0.1)
-        return restore(segmentation)
+        return restore(segmentation, **options)
 
     app = create_app(settings, engine)
     with served(app) as url:

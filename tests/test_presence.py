@@ -15,7 +15,7 @@ from model.evaluation import evaluate
 from model.evaluation.bench import Experiment, open_bench, open_data
 from model.evaluation.presence import area_under_curve, draw_absent, score_presence
 from model.executors.choose import Placement
-from model.executors.protocol import Found
+from model.executors.protocol import Sighting
 
 ON_CPU = Placement("torch", "cpu", "float32")
 
@@ -40,13 +40,13 @@ def knowing(query, supports):
     """Marks the object, and is as sure of its presence as the query shows it."""
     truth = (query.truth == 1).float()
     logits = (truth.new_tensor([[[-9]], [[9]]]) * (truth - 0.5)).numpy()
-    return Found(logits, 0.9 if truth.any() else 0.1)
+    return Sighting(logits, 0.9 if truth.any() else 0.1)
 
 
 def greedy(query, supports):
     """Marks everything, always as sure."""
     logits = torch.ones(2, *query.truth.shape) * torch.tensor([[[-5.0]], [[5.0]]])
-    return Found(logits.numpy(), 0.5)
+    return Sighting(logits.numpy(), 0.5)
 
 
 def test_an_absent_query_does_not_show_the_class(bench, episodes):

@@ -195,7 +195,9 @@ def test_any_number_of_jobs_writes_the_same(
     assert sgone(*local, "--jobs", jobs, tmp_path / "many").exit_code == 0
     for number in range(1, 11):
         mask = read_mask((masks / f"{number}.png").read_bytes())
-        assert_array_equal(mask, (probability(number) > 0.5) * 255)
+        expected = probability(number)
+        sure = np.abs(expected - 0.5) > 1e-5  # the network may round a tie either way
+        assert_array_equal(mask[sure], ((expected > 0.5) * 255)[sure])
 
 
 # COCO

@@ -1,6 +1,7 @@
 """POST /segment and POST /segment/kshot: the mask, and an error for each bad input."""
 
 import asyncio
+import dataclasses
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from starlette.testclient import TestClient
 
+from model.decision import Decision
 from model.episode import Support
 from pictures import (
     Parts,
@@ -79,6 +81,47 @@ def test_several_supports_are_fused_as_asked(
 ) -> None:
     response = client.post("/segment/kshot", files=k_shot_form(3), data={"fusion": fusion})
     assert_array_equal(read_mask(response.content), expected(engine, [10, 11, 12], fusion))
+
+
+def test_without_refinement_the_mask_is_the_networks_own(
+    client: TestClient, engine: Engine
+) -> None:
+    supports = [Support(photograph(seed=0), object_mask())]
+    own = engine.segmenter.predict(supports, QUERY, refined=False) > 0.5
+    plain = client.post("/segment?refine=false", files=one_shot_form())
+    refined = client.post("/segment", files=one_shot_form())
+    assert_array_equal(read_mask(plain.content), own * 255)
+    assert plain.content != refined.content
+
+
+def test_an_object_below_the_requests_presence_is_not_marked(client: TestClient) -> None:
+    found = client.post("/segment?presence_threshold=0", files=one_shot_form())
+    presence = float(found.headers["X-Object-Presence"])
+    assert found.headers["X-Object-Found"] == "true"
+    assert 0 < presence < 1
+    missed = client.post("/segment?presence_threshold=1", files=one_shot_form())
+    assert missed.headers["X-Object-Found"] == "false"
+    assert not read_mask(missed.content).any()
+    assert float(missed.headers["X-Object-Presence"]) == presence
+
+
+def test_the_checkpoints_presence_threshold_holds_where_none_is_asked(
+    settings: Settings, engine: Engine
+) -> None:
+    wary = dataclasses.replace(engine.checkpoint, decision=Decision(presence_threshold=1.0))
+    app = create_app(settings, Engine(wary, engine.executor))
+    with TestClient(app) as client:
+        reply = client.post("/segment?output=json", files=one_shot_form()).json()
+        assert reply["found"] is False
+        assert reply["area"] == 0
+        assert 0 < reply["presence"] < 1
+        asked = client.post("/segment?output=json&presence_threshold=0", files=one_shot_form())
+        assert asked.json()["found"] is True
+
+
+def test_a_presence_threshold_beyond_one_is_refused(client: TestClient) -> None:
+    response = client.post("/segment?presence_threshold=1.5", files=one_shot_form())
+    problem(response, 422, "invalid_option", "presence_threshold")
 
 
 def test_the_two_fusions_differ_on_the_test_pictures(engine: Engine) -> None:

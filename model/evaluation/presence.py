@@ -12,10 +12,10 @@ from model.data.sampling import EpisodeViews, View
 from model.decision import Decision
 from model.errors import DatasetError
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
-from model.executors.protocol import Found
+from model.executors.protocol import Sighting
 from model.transforms import restore
 
-Finder = Callable[[EncodedQuery, Sequence[EncodedSupport]], Found]
+Finder = Callable[[EncodedQuery, Sequence[EncodedSupport]], Sighting]
 """A query and its K supports -> logits and presence."""
 
 MARKED = 0.01
@@ -86,13 +86,13 @@ def area_under_curve(with_it: NDArray[np.float64], without: NDArray[np.float64])
     return float(higher + equal / 2)
 
 
-def _find(find: Finder, gallery: Gallery, episode: EpisodeViews) -> Found:
+def _find(find: Finder, gallery: Gallery, episode: EpisodeViews) -> Sighting:
     return find(
         gallery.query(episode.query), [gallery.support(support) for support in episode.supports]
     )
 
 
-def _area(found: Found, decision: Decision) -> float:
+def _area(found: Sighting, decision: Decision) -> float:
     """The share of the photograph that is marked: none where the object is not found."""
     if not decision.finds(found.presence):
         return 0.0

@@ -13,7 +13,7 @@ from model.episode import Fusion
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
 from model.evaluation.presence import Finder
 from model.evaluation.protocols import MulticlassEpisode
-from model.executors.protocol import Executor, Found, stack_shots
+from model.executors.protocol import Executor, Sighting, stack_shots
 from model.metrics import IoUMeter, MulticlassMeter
 from model.refinement import refine
 from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD, Logits, restore
@@ -43,7 +43,7 @@ PLAIN = Masking()
 def network_finder(executor: Executor, fusion: Fusion) -> Finder:
     """SG-One itself, with the object's presence."""
 
-    def find(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Found:
+    def find(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Sighting:
         shots = stack_shots(support.encoding for support in supports)
         return executor.find(query.features, query.size, shots, fusion)
 

@@ -11,7 +11,7 @@ from model.episode import Fusion
 from model.errors import DeviceError
 from model.executors.export import graph_folder, load_graphs
 from model.executors.openvino_graph import Arrays, Compiler, FixedShapes, Graph
-from model.executors.protocol import EncodedShots, Found, PreparedSupport, split_shots
+from model.executors.protocol import EncodedShots, PreparedSupport, Sighting, split_shots
 from model.executors.silent_openvino import hints, openvino, properties
 from model.transforms import Logits, Pixels, enlarge, unite
 
@@ -94,7 +94,7 @@ class OpenVinoExecutor:
         size: tuple[int, int],
         shots: EncodedShots,
         fusion: Fusion,
-    ) -> Found:
+    ) -> Sighting:
         """A union compares with one shot after the other."""
         groups = [shots] if fusion == "average" else split_shots(shots)
         if len(groups) > 1:
@@ -102,7 +102,7 @@ class OpenVinoExecutor:
         found = [self._find(features, group) for group in groups]
         logits = np.stack([one.logits for one in found])
         presence = max(one.presence for one in found)
-        return Found(unite(enlarge(logits, size, self.align_corners)), presence)
+        return Sighting(unite(enlarge(logits, size, self.align_corners)), presence)
 
     def memory_bytes(self) -> int:
         """0: on a CPU the process's own memory tells."""
@@ -111,14 +111,14 @@ class OpenVinoExecutor:
     def _features(self, image: Arrays | Unread) -> Arrays:
         return self._graphs["read"].run(image.image[None]) if isinstance(image, Unread) else image
 
-    def _find(self, features: Arrays | Unread, shots: EncodedShots) -> Found:
+    def _find(self, features: Arrays | Unread, shots: EncodedShots) -> Sighting:
         """One group of shots, averaged -> (2, h', w') logits, and presence."""
         if isinstance(features, Unread):
             outputs = self._graphs["read_and_compare"].run(features.image[None], *shots)
         else:
             outputs = self._graphs["compare"].run(*features, *shots)
         logits, presence = outputs
-        return Found(logits[0, 0], 1 / (1 + math.exp(-min(80.0, max(-80.0, presence.item())))))
+        return Sighting(logits[0, 0], 1 / (1 + math.exp(-min(80.0, max(-80.0, presence.item())))))
 
 
 def multiplies_bfloat16() -> bool:

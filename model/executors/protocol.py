@@ -22,7 +22,7 @@ class PreparedSupport(NamedTuple):
     mask: NDArray[np.float32]
 
 
-class Found(NamedTuple):
+class Sighting(NamedTuple):
     """What a query shows of an object: where, and whether it is there at all.
 
     ``presence`` is a probability, calibrated where the network has a branch for it.
@@ -60,7 +60,7 @@ class Executor(Protocol):
 
     def find(
         self, features: ImageFeatures, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
-    ) -> Found:
+    ) -> Sighting:
         """A query, read before, and K shots -> (2, h, w) logits at the query's network size, and
         the object's presence.
         """

@@ -9,7 +9,7 @@ from torch import Tensor
 from model.episode import Fusion
 from model.errors import DeviceError
 from model.executors.cuda_graphs import CudaGraphs, Step, Tensors
-from model.executors.protocol import EncodedShots, Found, PreparedSupport
+from model.executors.protocol import EncodedShots, PreparedSupport, Sighting
 from model.network.backbone import Features, normalise
 from model.network.sgone import SGOne
 from model.transforms import Logits, Pixels, TransformConfig
@@ -62,13 +62,13 @@ class TorchExecutor:
     @torch.inference_mode()
     def find(
         self, features: Features, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
-    ) -> Found:
+    ) -> Sighting:
         """As ``SGOne.find_features``."""
         encoding = self._upload(shots)
         logits, presence = self._run(
             self._compare, (*features, *encoding), len(features), size, fusion
         )
-        return Found(logits[0].cpu().numpy(), float(presence[0].float().sigmoid()))
+        return Sighting(logits[0].cpu().numpy(), float(presence[0].float().sigmoid()))
 
     def memory_bytes(self) -> int:
         """Bytes that torch holds on the GPU."""

@@ -74,7 +74,7 @@ class MatchingHead(nn.Module):
             for inputs in (1, *[2] * (len(self.scales) - 1))
         )
         self.classify = nn.Conv2d(width, 2, 1)
-        self.presence = PresenceBranch(sum(compared), width) if config.presence else None
+        self.presence = PresenceBranch(sum(compared)) if config.presence else None
 
     def encode(self, features: Features, masks: Tensor) -> Encoding:
         """Features of B·K supports, (B, K, H, W) masks in [0, 1] -> cells and shares of each tap.
@@ -117,7 +117,7 @@ class MatchingHead(nn.Module):
             presence = highest_margin(logits)
         else:
             fixed = [maps[:, :FIXED_MAPS] for maps in compared]
-            presence = self.presence(taps, fixed, mixed, logits)
+            presence = self.presence(taps, fixed, logits)
         return logits.view(batch, shots, *logits.shape[1:]), presence.view(batch, shots)
 
     def _compare(self, taps: list[TapComparison]) -> list[Tensor]:
@@ -155,32 +155,30 @@ class PresenceBranch(nn.Module):
     """Whether the object is there at all: how alike the most alike cells are, what is marked, and
     whether the support's object is what that looks like in turn.
 
-    It reads the comparisons that no training can change, so that it holds for any object, and the
-    segmentation's last maps.
+    A logistic regression of comparisons that no training can change, so that it holds for any
+    object: of held-out classes it tells more than layers behind the segmentation's last maps do.
     """
 
-    def __init__(self, taps: int, width: int, hidden: int = 32) -> None:
+    def __init__(self, taps: int) -> None:
         super().__init__()
-        count = (2 * FIXED_MAPS + CROSS_REFERENCES) * taps + 2 * width + 2
-        self.weigh = nn.Sequential(nn.Linear(count, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.weigh = nn.Linear((2 * FIXED_MAPS + CROSS_REFERENCES) * taps + 2, 1)
 
     def forward(
-        self, taps: Sequence[TapComparison], fixed: Sequence[Tensor], mixed: Tensor, logits: Tensor
+        self, taps: Sequence[TapComparison], fixed: Sequence[Tensor], logits: Tensor
     ) -> Tensor:
-        """The taps, their fixed maps, the finest maps, (B, 2, h, w) logits of it -> (B,) logit."""
-        weighed: Tensor = self.weigh(self.summarise(taps, fixed, mixed, logits))
+        """The taps, their fixed maps and the (B, 2, h, w) logits -> (B,) logit."""
+        seen = self.summarise(taps, fixed, logits)
+        weighed: Tensor = self.weigh(seen.to(self.weigh.weight.dtype))
         return weighed[:, 0].float()
 
     def summarise(
-        self, taps: Sequence[TapComparison], fixed: Sequence[Tensor], mixed: Tensor, logits: Tensor
+        self, taps: Sequence[TapComparison], fixed: Sequence[Tensor], logits: Tensor
     ) -> Tensor:
-        """-> (B, count), all that presence is told by."""
+        """-> (B, numbers), all that presence is told by."""
         margin = logits[:, 1:] - logits[:, :1]
-        probability = margin.sigmoid()
         parts = [_summary(maps) for maps in fixed]
-        parts += [tap.cross_reference(probability) for tap in taps]
-        parts += [mixed.mean(dim=(2, 3)), _where(mixed, probability), _summary(margin) / 8]
-        return torch.cat(parts, dim=1).to(mixed.dtype)
+        parts += [tap.cross_reference(margin.sigmoid()) for tap in taps]
+        return torch.cat([*parts, _summary(margin) / 8], dim=1)
 
 
 def _summary(maps: Tensor) -> Tensor:
@@ -188,12 +186,6 @@ def _summary(maps: Tensor) -> Tensor:
     cells = maps.flatten(2).float()
     highest = ((cells * FAVOUR).softmax(dim=2) * cells).sum(dim=2)
     return torch.cat([cells.mean(dim=2), highest], dim=1)
-
-
-def _where(maps: Tensor, probability: Tensor) -> Tensor:
-    """(B, C, h, w) and (B, 1, h, w) -> (B, C): the mean over what is marked."""
-    weights = probability + 1e-3
-    return (maps * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3))
 
 
 def _convolution(inputs: int, width: int) -> nn.Sequential:

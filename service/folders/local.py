@@ -31,7 +31,7 @@ class LocalFinder:
         self._turn = threading.Lock()
         parts = read_pairs(pairs)
         engine = Engine.load(settings)
-        self._segmenter = engine.segmenter
+        self._segmenter, self._decision = engine.segmenter, engine.checkpoint.decision
         self._encoding = self._segmenter.encode_support(
             [
                 self._segmenter.prepare_support(
@@ -51,6 +51,8 @@ class LocalFinder:
         photograph = decode_photograph(read_part(query), self._max_pixels)
         prepared = self._segmenter.prepare_query(photograph)
         with self._turn:
-            logits = self._segmenter.segment(prepared, self._encoding, self._options.fusion)
-        finding = find_object(self._segmenter.restore(logits, prepared.size), self._options)
+            sighting = self._segmenter.find(prepared, self._encoding, self._options.fusion)
+        guide = prepared.guide if self._options.refine else None
+        probability = self._segmenter.restore(sighting.logits, prepared.size, guide)
+        finding = find_object(probability, sighting.presence, self._options, self._decision)
         return Found(finding.mask, finding.score, lambda: photograph)

@@ -20,7 +20,10 @@ from service.options import KShotOptions
 RUN_FILE = "sgone-segment.json"
 UNNAMED = "object"
 # Of the options, those that make a mask what it is.
-SHAPING = {"fusion", "mask_format", "threshold", "min_area", "fill_holes", "largest_component"}
+SHAPING = {
+    *("fusion", "mask_format", "threshold", "presence_threshold", "refine"),
+    *("min_area", "fill_holes", "largest_component"),
+}
 
 
 class Finder(Protocol):

@@ -40,6 +40,11 @@ _OBJECT: Fragment = {
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
         "example": 0.873,
     },
+    "X-Object-Presence": {
+        "description": "How likely the photograph shows the object at all.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1},
+        "example": 0.961,
+    },
     "X-Object-Area": {
         "description": "Pixels of the mask.",
         "schema": {"type": "integer", "minimum": 0},

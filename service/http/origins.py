@@ -22,6 +22,7 @@ EXPOSED_HEADERS = (
     "X-Mask-Reading",
     "X-Object-Area",
     "X-Object-Found",
+    "X-Object-Presence",
     "X-Object-Score",
     "X-Request-ID",
 )

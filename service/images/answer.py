@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
+from model.decision import Decision
 from model.episode import ObjectMask, Photograph
 from service.images.coco import bounding_box, encode_run_lengths, trace_polygons
 from service.images.render import cutout_png, mask_png, overlay_png, probability_png
@@ -21,10 +22,14 @@ HEADER_SCORE_DIGITS = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """(H, W) probability in [0, 1] and the (H, W) bool mask that was made of it."""
+    """(H, W) probability in [0, 1] and the (H, W) bool mask that was made of it.
+
+    ``presence`` is how likely the photograph shows the object at all.
+    """
 
     probability: NDArray[np.float32]
     mask: ObjectMask
+    presence: float
 
     @cached_property
     def area(self) -> int:
@@ -45,6 +50,7 @@ class Finding:
             "X-Object-Found": "true" if self.area else "false",
             "X-Object-Score": f"{self.score:.{HEADER_SCORE_DIGITS}f}",
             "X-Object-Area": str(self.area),
+            "X-Object-Presence": f"{self.presence:.{HEADER_SCORE_DIGITS}f}",
         }
 
 
@@ -57,9 +63,20 @@ class Answer:
     headers: dict[str, str]
 
 
-def find_object(probability: NDArray[np.float32], shaping: Shaping) -> Finding:
-    """Shape the mask."""
-    return Finding(probability, shape_mask(probability, shaping))
+def find_object(
+    probability: NDArray[np.float32], presence: float, shaping: Shaping, decision: Decision
+) -> Finding:
+    """Shape the mask; it is empty where the object is not there."""
+    if is_found(presence, shaping, decision):
+        return Finding(probability, shape_mask(probability, shaping), presence)
+    return Finding(probability, np.zeros(probability.shape, np.bool_), presence)
+
+
+def is_found(presence: float, shaping: Shaping, decision: Decision) -> bool:
+    """By the request's threshold, or else the checkpoint's."""
+    if shaping.presence_threshold is None:
+        return decision.finds(presence)
+    return presence >= shaping.presence_threshold
 
 
 def answer(
@@ -105,6 +122,7 @@ def describe_object(finding: Finding) -> FoundObject:
     return FoundObject(
         found=finding.area > 0,
         score=finding.score,
+        presence=round(finding.presence, SCORE_DIGITS),
         area=finding.area,
         bbox=bounding_box(finding.mask),
         segmentation=encode_run_lengths(finding.mask),

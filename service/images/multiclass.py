@@ -27,6 +27,7 @@ _legend = TypeAdapter(list[LegendEntry])
 def answer_classes(
     labels: Sequence[str],
     probability: Callable[[int], NDArray[np.float32]],
+    presence: Sequence[float],
     options: MulticlassOptions,
     checkpoint: Checkpoint,
     read_query: Callable[[], Photograph],
@@ -40,7 +41,7 @@ def answer_classes(
     clean_classes(indices, options)
     legend, described = [], []
     for number, label in enumerate(labels):
-        finding = Finding(probability(number), indices == number + 1)
+        finding = Finding(probability(number), indices == number + 1, presence[number])
         legend.append(_legend_entry(number + 1, label, finding))
         if options.output == "json":
             described.append(_describe_class(number + 1, label, finding))

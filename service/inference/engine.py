@@ -14,7 +14,13 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Fusion, Photograph, Support
 from model.executors.choose import Placement, open_executor
 from model.executors.favourites import RECURS
-from model.executors.protocol import EncodedShots, Executor, PreparedSupport, stack_shots
+from model.executors.protocol import (
+    EncodedShots,
+    Executor,
+    PreparedSupport,
+    Sighting,
+    stack_shots,
+)
 from model.predictor import PreparedQuery, Segmenter
 from service.inference.cache import PrototypeCache
 from service.settings import Settings
@@ -49,14 +55,17 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """(N, 2, h, w) logits of N classes, and the times taken.
+    """(N, 2, h, w) logits of N classes, the presence of each, and the times taken.
 
-    ``size`` is the query's own (height, width). ``encodings`` has each support's own, for those who
-    use it again; ``computed`` of them were not at hand.
+    ``size`` is the query's own (height, width), ``guide`` what its borders are refined by.
+    ``encodings`` has each support's own, for those who use it again; ``computed`` of them were not
+    at hand.
     """
 
     logits: NDArray[np.float32]
+    presence: tuple[float, ...]
     size: tuple[int, int]
+    guide: Photograph | None
     encodings: tuple[EncodedShots, ...]
     computed: int
     encode_ms: float
@@ -137,19 +146,24 @@ class Engine:
         computed = sum(fresh for _, fresh in encoded)
         encode_ms = _since(started)
         started = time.perf_counter()
-        logits = self._compare(task, encodings)
+        sightings = self._compare(task, encodings)
         return Prediction(
-            logits,
+            np.stack([sighting.logits for sighting in sightings]),
+            tuple(sighting.presence for sighting in sightings),
             task.query.size,
+            task.query.guide,
             encodings,
             computed,
             encode_ms,
             segment_ms=_since(started),
         )
 
-    def restore(self, prediction: Prediction, number: int = 0) -> NDArray[np.float32]:
+    def restore(
+        self, prediction: Prediction, number: int = 0, refined: bool = True
+    ) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
-        return self.segmenter.restore(prediction.logits[number], prediction.size)
+        guide = prediction.guide if refined else None
+        return self.segmenter.restore(prediction.logits[number], prediction.size, guide)
 
     def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""
@@ -164,13 +178,13 @@ class Engine:
             self.prototypes.keep(shot.key, encoding)
         return encoding, True
 
-    def _compare(self, task: Task, encodings: Sequence[EncodedShots]) -> NDArray[np.float32]:
-        """-> (N, 2, h, w) logits of the task's N classes; the query is read once for all."""
+    def _compare(self, task: Task, encodings: Sequence[EncodedShots]) -> list[Sighting]:
+        """-> one of each of the task's classes; the query is read once for all."""
         query, rest = task.query, iter(encodings)
         features = self.executor.read(query.image, once=len(task.shots) == 1)
         classes = [stack_shots(islice(rest, count)) for count in task.shots]
         size, fusion = query.network_size, task.fusion
-        return np.stack([self.executor.compare(features, size, shots, fusion) for shots in classes])
+        return [self.executor.find(features, size, shots, fusion) for shots in classes]
 
 
 def placement_of(settings: Settings) -> Placement:

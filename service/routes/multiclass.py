@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 from fastapi import APIRouter, Request
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.http.forms import read_form
 from service.http.negotiation import with_output
 from service.http.openapi import MULTICLASS_RESPONSES, describe_form
-from service.images.answer import Answer
+from service.images.answer import Answer, is_found
 from service.images.codec import Part
 from service.images.multiclass import answer_classes
 from service.inference.engine import Prediction
@@ -54,5 +56,12 @@ def _render(
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(runtime.decode_photograph, query)
-    probability = partial(runtime.engine.restore, prediction)
-    return answer_classes(labels, probability, options, runtime.engine.checkpoint, read_query)
+    checkpoint, presence = runtime.engine.checkpoint, prediction.presence
+
+    def probability(number: int) -> NDArray[np.float32]:
+        """Zero where the class is not there."""
+        restored = runtime.engine.restore(prediction, number, options.refine)
+        there = is_found(presence[number], options, checkpoint.decision)
+        return restored if there else np.zeros_like(restored)
+
+    return answer_classes(labels, probability, presence, options, checkpoint, read_query)

@@ -76,6 +76,9 @@ def _render(
     prediction: Prediction,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
-    finding = find_object(runtime.engine.restore(prediction), options)
+    engine = runtime.engine
+    probability = engine.restore(prediction, refined=options.refine)
+    decision = engine.checkpoint.decision
+    finding = find_object(probability, prediction.presence[0], options, decision)
     read_query = partial(runtime.decode_photograph, query)
-    return answer(finding, options, runtime.engine.checkpoint, read_query)
+    return answer(finding, options, engine.checkpoint, read_query)

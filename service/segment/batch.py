@@ -76,7 +76,8 @@ def _found(
     prediction: Prediction,
 ) -> Outcome:
     checkpoint = runtime.engine.checkpoint
-    finding = find_object(runtime.engine.restore(prediction), options)
+    probability = runtime.engine.restore(prediction, refined=options.refine)
+    finding = find_object(probability, prediction.presence[0], options, checkpoint.decision)
     described = describe_segmentation(finding, options, checkpoint)
     record = BatchFound(**dict(described), index=index, name=query.name)
     read_query = partial(runtime.decode_photograph, query)
