@@ -115,3 +115,15 @@ def test_presence_is_not_measured_of_several_classes_at_once(checkpoint, pairs):
     experiment = Experiment((0,), presence=True, multiclass=True, placement=ON_CPU)
     with pytest.raises(ConfigError, match="one class at a time"):
         evaluate.main(experiment, [checkpoint], pairs)
+
+
+def test_classes_with_too_few_images_are_left_out_where_there_is_no_fold(checkpoint, pairs):
+    experiment = Experiment((0,), shots=2, placement=ON_CPU)
+    bench = open_bench(load_checkpoint(checkpoint), open_data(pairs, None), None, experiment)
+    assert bench.class_ids == (0, 1, 2, 3, 4)
+
+
+def test_a_data_set_without_enough_images_is_told(checkpoint, pairs):
+    experiment = Experiment((0,), shots=20, placement=ON_CPU)
+    with pytest.raises(DatasetError, match="21 images"):
+        open_bench(load_checkpoint(checkpoint), open_data(pairs, None), None, experiment)

@@ -23,7 +23,7 @@ from model.composites.variation import Variation
 from model.data.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import DatasetError
-from model.pixels import photograph_pixels
+from model.images.pixels import photograph_pixels
 
 AREA = (0.006, 0.45)
 """Shares of the photograph between which a region lies."""

@@ -8,6 +8,7 @@ from model.checkpoint import Checkpoint
 from model.data.layouts import open_dataset
 from model.data.listing import SegmentationDataset
 from model.episode import Fusion
+from model.errors import DatasetError
 from model.evaluation.baselines import BaselineName
 from model.evaluation.gallery import Gallery
 from model.evaluation.protocols import PROTOCOLS, ProtocolName
@@ -65,10 +66,19 @@ def open_data(
 def open_bench(
     checkpoint: Checkpoint, data: NamedDataset, fold: int | None, experiment: Experiment
 ) -> Bench:
-    """Without a fold, every class of the data set is tested."""
+    """Without a fold, every class of the data set is tested that has images for an episode."""
     dataset = data.dataset
-    class_ids = tuple(range(len(dataset.classes))) if fold is None else dataset.fold(fold)
+    class_ids = _drawable(dataset, experiment.shots) if fold is None else dataset.fold(fold)
     protocol = PROTOCOLS[experiment.protocol](checkpoint.transform)
     executor = open_executor(checkpoint, experiment.placement)
     gallery = Gallery(executor, protocol.usable(dataset, class_ids), protocol)
     return Bench(checkpoint, data, fold, class_ids, gallery)
+
+
+def _drawable(dataset: SegmentationDataset, shots: int) -> tuple[int, ...]:
+    """DatasetError where no class has a query and ``shots`` supports."""
+    class_ids = range(len(dataset.classes))
+    drawable = tuple(i for i in class_ids if len(dataset.members(i)) > shots)
+    if not drawable:
+        raise DatasetError(f"no class has the {shots + 1} images that an episode needs")
+    return drawable
