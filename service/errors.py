@@ -292,12 +292,3 @@ class ReplyUnreadError(ClientGoneError, title="The client does not read its repl
 
 class InternalError(ServiceError, code="internal_error", title="Internal error"):
     """A fault of the service; the log has it under the reply's request id."""
-
-
-def unusable(error: model_errors.InputError, field: str) -> ImageError:
-    """Turn the model's error about an image or mask into the reply about its part, ``field``."""
-    kinds: dict[type[model_errors.InputError], type[ImageError]] = {
-        model_errors.EmptyMaskError: EmptyMaskError,
-        model_errors.MaskSizeError: MaskSizeMismatchError,
-    }
-    return kinds.get(type(error), InvalidImageError)(str(error), field=field)

@@ -21,7 +21,8 @@ from model.errors import AmbiguousMaskError, BrokenImageError, ImageTooLargeErro
 from model.images.structure import is_modest
 from pictures import encode, file, grey_mask, object_mask, photograph
 from service.errors import DeadlineExceededError, NotReadyError
-from service.images.decoders import GRACE_SECONDS, Decoders, decoding
+from service.images.decoder import GRACE_SECONDS
+from service.images.decoders import Decoders, decoding
 
 MAX_PIXELS = 50_000_000
 SLOW_SIDE = 7000

@@ -12,18 +12,23 @@ from model.errors import (
     ImageTooLargeError,
     InputError,
     MaskFormatError,
+    MaskSizeError,
     NotAnImageError,
 )
+from model.errors import EmptyMaskError as NoObjectError
 from model.images.kinds import HEIC, KINDS, foreign_kind, kind_of
 from model.images.masks import MaskFormat, MaskReading
 from service.errors import (
+    EmptyMaskError,
+    ImageError,
+    InvalidImageError,
     InvalidOptionError,
+    MaskSizeMismatchError,
     ServiceError,
     TooManyPixelsError,
     UnclearMaskError,
     UndecodableImageError,
     UnsupportedMediaTypeError,
-    unusable,
 )
 from service.images.decoders import decoding
 
@@ -97,7 +102,7 @@ def decode_shot(
     try:
         return Support(photograph, reading.mask), reading
     except InputError as error:
-        raise unusable(error, mask.field) from error
+        raise _unusable(error, mask.field) from error
 
 
 def media_type(content: bytes) -> str:
@@ -122,3 +127,12 @@ def _is_of_another_kind(part: Part) -> bool:
         return kind is HEIC
     declared = part.media_type.partition(";")[0].strip().lower()
     return bool(foreign_kind(part.content)) or declared not in _OPEN_TYPES
+
+
+def _unusable(error: InputError, field: str) -> ImageError:
+    """Turn the model's error about an image or mask into the reply about its part, ``field``."""
+    kinds: dict[type[InputError], type[ImageError]] = {
+        NoObjectError: EmptyMaskError,
+        MaskSizeError: MaskSizeMismatchError,
+    }
+    return kinds.get(type(error), InvalidImageError)(str(error), field=field)
