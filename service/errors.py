@@ -13,6 +13,7 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   ├── TooManyQueriesError            too_many_queries
 │   ├── TooManyPartsError              too_many_parts
 │   ├── InvalidRequestError            invalid_request
+│   ├── InvalidArchiveError            invalid_archive
 │   ├── MalformedBodyError        400  malformed_body
 │   ├── NotAcceptableError        406  not_acceptable
 │   ├── UnsupportedMediaTypeError 415  unsupported_media_type
@@ -37,6 +38,7 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 │   └── MethodNotAllowedError     405  method_not_allowed
 ├── ConflictError                 409
 │   ├── NameTakenError                 name_taken
+│   ├── PairChangedError               pair_changed
 │   └── LastPairError                  last_pair
 ├── QueueFullError                429  queue_full
 ├── UnavailableError              503
@@ -132,6 +134,10 @@ class TooManyPartsError(RequestError, title="Too many parts"):
 
 class InvalidRequestError(RequestError, title="The request does not fit its description"):
     """A parameter of a request that does not fit its description."""
+
+
+class InvalidArchiveError(RequestError, title="The archive is no exported support set"):
+    """An archive that is broken, or that holds other than what an export does."""
 
 
 class MalformedBodyError(RequestError, status=400, title="The body is not a readable form"):
@@ -232,6 +238,10 @@ class ConflictError(ServiceError, status=409):
 
 class NameTakenError(ConflictError, title="The name is taken"):
     """A name that another support set has."""
+
+
+class PairChangedError(ConflictError, title="The pair was replaced meanwhile"):
+    """A pair whose other half is no longer what the request was checked against."""
 
 
 class LastPairError(ConflictError, title="The last pair cannot be deleted"):

@@ -23,6 +23,7 @@ from databases import PostgresServer, limit_pages, postgres_server, sqlite_url
 from service.errors import (
     LastPairError,
     NameTakenError,
+    PairChangedError,
     PairNotFoundError,
     SettingsError,
     StorageBusyError,
@@ -33,7 +34,7 @@ from service.errors import (
 )
 from service.library.database import SCHEMA_VERSION, Database
 from service.library.migrate import migration_config
-from service.library.sets import EncodingKey, Library, Limits, NewPair
+from service.library.sets import EncodingKey, Library, Limits, NewPair, PairState
 from service.library.tables import Table
 
 KEY = EncodingKey("a" * 64, "float32", 321)
@@ -72,6 +73,11 @@ def pair(number: int = 0, size: int = 10) -> NewPair:
     """A pair whose bytes tell its number."""
     content = bytes([number % 256]) * size
     return NewPair(b"image" + content, b"mask" + content, b"small" + content, 64, 48, number + 1)
+
+
+def state(stored: Any) -> PairState:
+    """A pair of a set as it is described."""
+    return PairState(stored.id, stored.created)
 
 
 def names(library: Library, **page: int) -> list[str]:
@@ -157,9 +163,62 @@ def test_the_last_pair_stays(library: Library) -> None:
     assert library.read(created.id).shots == 1
 
 
+def test_a_set_changes_its_name_and_label_one_by_one(library: Library) -> None:
+    created = library.create("Mugs", "mug", [pair()])
+    assert library.change(created.id, "Cups", None).name == "Cups"
+    changed = library.change(created.id, None, "cup")
+    assert (changed.name, changed.label, changed.pairs) == ("Cups", "cup", created.pairs)
+    assert library.change(created.id, "Cups", "").label is None
+    assert library.read(created.id).label is None
+    assert library.create("Mugs", None, [pair()]).shots == 1
+
+
+def test_a_name_is_not_taken_from_another_set(library: Library) -> None:
+    library.create("Mugs", None, [pair()])
+    other = library.create("Cups", None, [pair()])
+    with pytest.raises(NameTakenError, match="'Mugs' already"):
+        library.change(other.id, "Mugs", "cup")
+    assert library.read(other.id) == other
+
+
+def test_a_replaced_pair_keeps_its_id_and_place_and_loses_its_encodings(library: Library) -> None:
+    created = library.create("Mugs", None, [pair(0), pair(1), pair(2)])
+    first, second, third = map(state, created.pairs)
+    library.keep_encodings(KEY, dict.fromkeys((first, second, third), b"encoding"))
+    changed = library.replace_pair(created.id, second.pair_id, pair(7))
+    assert [(p.id, p.area) for p in changed.pairs] == [
+        (first.pair_id, 1), (second.pair_id, 8), (third.pair_id, 3)
+    ]  # fmt: skip
+    assert library.read(created.id) == changed
+    assert library.pair(created.id, second.pair_id)[1:] == (pair(7).image, pair(7).mask)
+    encodings = [shot.encoding for shot in library.shots(created.id, KEY)[1]]
+    assert encodings == [b"encoding", None, b"encoding"]
+    library.replace_pair(created.id, first.pair_id, pair(8))
+    assert library.thumbnail(created.id) == pair(8).thumbnail
+
+
+def test_an_encoding_of_what_a_pair_was_is_not_kept(library: Library) -> None:
+    created = library.create("Mugs", None, [pair()])
+    before = state(created.pairs[0])
+    after = state(library.replace_pair(created.id, before.pair_id, pair(1)).pairs[0])
+    library.keep_encodings(KEY, {before: b"old"})
+    assert library.shots(created.id, KEY)[1][0].encoding is None
+    library.keep_encodings(KEY, {after: b"new"})
+    assert library.shots(created.id, KEY)[1][0].encoding == b"new"
+
+
+def test_a_pair_that_was_replaced_meanwhile_is_not_replaced_by_half(library: Library) -> None:
+    created = library.create("Mugs", None, [pair()])
+    before = library.pair(created.id, created.pairs[0].id).state
+    library.replace_pair(created.id, before.pair_id, pair(1), before)
+    with pytest.raises(PairChangedError, match="send again"):
+        library.replace_pair(created.id, before.pair_id, pair(2), before)
+    assert library.image(created.id, before.pair_id) == pair(1).image
+
+
 def test_a_deleted_set_leaves_nothing(library: Library, url: str) -> None:
     created = library.create("Mugs", None, [pair(), pair()])
-    library.keep_encodings(KEY, {created.pairs[0].id: b"encoding"})
+    library.keep_encodings(KEY, {state(created.pairs[0]): b"encoding"})
     library.delete(created.id)
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -175,6 +234,9 @@ def test_a_set_that_does_not_exist_is_told_by_every_method(library: Library, set
         lambda: library.thumbnail(set_id),
         lambda: library.image(set_id, NOBODY),
         lambda: library.mask(set_id, NOBODY),
+        lambda: library.pair(set_id, NOBODY),
+        lambda: library.change(set_id, "name", None),
+        lambda: library.replace_pair(set_id, NOBODY, pair()),
         lambda: library.add_pairs(set_id, [pair()], 10),
         lambda: library.delete(set_id),
         lambda: library.delete_pair(set_id, NOBODY),
@@ -189,9 +251,11 @@ def test_a_pair_is_found_in_its_own_set_only(library: Library) -> None:
     mine = library.create("mine", None, [pair(), pair()])
     other = library.create("other", None, [pair(), pair()]).pairs[0].id
     for pair_id in (other, NOBODY, "a\0b"):
-        for method in (library.image, library.mask, library.delete_pair):
+        for method in (library.image, library.mask, library.pair, library.delete_pair):
             with pytest.raises(PairNotFoundError):
                 method(mine.id, pair_id)
+        with pytest.raises(PairNotFoundError):
+            library.replace_pair(mine.id, pair_id, pair(1))
 
 
 # Encodings
@@ -199,7 +263,7 @@ def test_a_pair_is_found_in_its_own_set_only(library: Library) -> None:
 
 def test_a_pair_without_an_encoding_comes_with_its_files(library: Library) -> None:
     created = library.create("Mugs", None, [pair(0), pair(1)])
-    first, second = (p.id for p in created.pairs)
+    first, second = map(state, created.pairs)
     library.keep_encodings(KEY, {second: b"encoding"})
     description, shots = library.shots(created.id, KEY)
     assert description == created
@@ -219,24 +283,24 @@ def test_a_pair_without_an_encoding_comes_with_its_files(library: Library) -> No
 )
 def test_an_encoding_of_another_network_is_not_taken(library: Library, other: EncodingKey) -> None:
     created = library.create("Mugs", None, [pair()])
-    library.keep_encodings(other, {created.pairs[0].id: b"other"})
+    library.keep_encodings(other, {state(created.pairs[0]): b"other"})
     assert library.shots(created.id, KEY)[1][0].encoding is None
-    library.keep_encodings(KEY, {created.pairs[0].id: b"mine"})
+    library.keep_encodings(KEY, {state(created.pairs[0]): b"mine"})
     assert library.shots(created.id, KEY)[1][0].encoding == b"mine"
     assert library.shots(created.id, other)[1][0].encoding == b"other"
 
 
 def test_encodings_of_deleted_pairs_are_left_out(library: Library) -> None:
     created = library.create("Mugs", None, [pair(), pair()])
-    first, second = (p.id for p in created.pairs)
-    library.delete_pair(created.id, first)
+    first, second = map(state, created.pairs)
+    library.delete_pair(created.id, first.pair_id)
     library.keep_encodings(KEY, {first: b"gone", second: b"kept"})
     assert [shot.encoding for shot in library.shots(created.id, KEY)[1]] == [b"kept"]
 
 
 def test_encodings_that_are_stored_twice_do_no_harm(library: Library) -> None:
     created = library.create("Mugs", None, [pair(n) for n in range(4)])
-    encodings = {p.id: b"encoding" for p in created.pairs}
+    encodings = {state(p): b"encoding" for p in created.pairs}
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: library.keep_encodings(KEY, encodings), range(16)))
     assert {shot.encoding for shot in library.shots(created.id, KEY)[1]} == {b"encoding"}
@@ -441,6 +505,8 @@ def test_sets_and_bytes_are_bounded_and_deleting_makes_room(url: str) -> None:
         library.create("large", None, [pair(size=6000)])
     with pytest.raises(StorageFullError, match="delete some"):
         library.add_pairs(first.id, [pair(size=6000)], 10)
+    with pytest.raises(StorageFullError, match="delete some"):
+        library.replace_pair(first.id, first.pairs[0].id, pair(size=6000))
     library.create("second", None, [pair()])
     with pytest.raises(StorageFullError, match="at most 2 sets"):
         library.create("third", None, [pair()])
@@ -477,7 +543,7 @@ def test_a_locked_sqlite_file_is_told_and_taken_up_again(tmp_path: Path) -> None
         lambda: library.create("new", None, [pair()]),
         lambda: library.add_pairs(kept.id, [pair()], 10),
         lambda: library.delete(kept.id),
-        lambda: library.keep_encodings(KEY, {kept.pairs[0].id: b"encoding"}),
+        lambda: library.keep_encodings(KEY, {state(kept.pairs[0]): b"encoding"}),
     ):
         with pytest.raises(StorageBusyError) as caught:
             write()
@@ -508,7 +574,7 @@ def test_a_postgresql_that_is_away_is_told_and_taken_up_again() -> None:
 
 WRITE = """
 import itertools, sys
-from service.library.sets import EncodingKey, Library, NewPair
+from service.library.sets import EncodingKey, Library, NewPair, PairState
 
 url, start = sys.argv[1], int(sys.argv[2])
 library = Library.open(url)
@@ -517,7 +583,8 @@ for number in itertools.count(start):
     pairs = [NewPair(content, content, content, 1, 1, 1)] * 3
     created = library.create(str(number), None, pairs)
     library.add_pairs(created.id, pairs[:1], 10)
-    library.keep_encodings(EncodingKey("c", "p", 1), {p.id: content for p in created.pairs})
+    encodings = {PairState(p.id, p.created): content for p in created.pairs}
+    library.keep_encodings(EncodingKey("c", "p", 1), encodings)
     print(number, flush=True)
 """
 

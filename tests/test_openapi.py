@@ -24,9 +24,13 @@ OPERATIONS = {
     ("/supports", "post"): "create_support_set",
     ("/supports", "get"): "list_support_sets",
     ("/supports/{set_id}", "get"): "read_support_set",
+    ("/supports/import", "post"): "import_support_set",
+    ("/supports/{set_id}", "patch"): "change_support_set",
     ("/supports/{set_id}", "delete"): "delete_support_set",
+    ("/supports/{set_id}/export", "get"): "export_support_set",
     ("/supports/{set_id}/thumbnail", "get"): "read_support_set_thumbnail",
     ("/supports/{set_id}/pairs", "post"): "add_support_pairs",
+    ("/supports/{set_id}/pairs/{pair_id}", "put"): "replace_support_pair",
     ("/supports/{set_id}/pairs/{pair_id}", "delete"): "delete_support_pair",
     ("/supports/{set_id}/pairs/{pair_id}/image", "get"): "read_support_image",
     ("/supports/{set_id}/pairs/{pair_id}/mask", "get"): "read_support_mask",
@@ -67,7 +71,7 @@ FORMS: dict[str, type[Shaping]] = {
     "/segment/batch": KShotOptions,
 }
 each_form = pytest.mark.parametrize("path", FORMS)
-each_upload = pytest.mark.parametrize("path", [*FORMS, "/supports"])
+each_upload = pytest.mark.parametrize("path", [*FORMS, "/supports", "/supports/import"])
 
 
 def form_of(description: Any, path: str) -> Any:
@@ -166,6 +170,15 @@ def test_all_that_a_page_fills_in_gives_the_mask_of_a_request_without_it(
 
 def json_texts(values: dict[str, Any]) -> dict[str, str]:
     return {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
+
+
+def test_an_archive_is_described_as_one_and_images_as_images(description: Any) -> None:
+    encoding = form_of(description, "/supports/import")["encoding"]
+    assert encoding == {"archive": {"contentType": "application/zip"}}
+    replaced = description["paths"]["/supports/{set_id}/pairs/{pair_id}"]["put"]
+    form = replaced["requestBody"]["content"]["multipart/form-data"]
+    assert form["schema"]["required"] == []
+    assert "image/png" in form["encoding"]["support_mask"]["contentType"]
 
 
 def test_texts_of_one_name_are_sent_apart(description: Any) -> None:

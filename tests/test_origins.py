@@ -69,7 +69,13 @@ def test_named_hosts_are_the_only_foreign_ones(settings, engine, host, status) -
     ],
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/supports"), ("DELETE", "/supports/x"), ("POST", "/segment")]
+    ("method", "path"),
+    [
+        ("POST", "/supports"),
+        ("DELETE", "/supports/x"),
+        ("PATCH", "/supports/x"),
+        ("POST", "/segment"),
+    ],
 )
 def test_a_page_of_another_site_may_not_write(client, headers, method, path) -> None:
     reply = client.request(method, path, headers=headers)
@@ -116,10 +122,11 @@ def test_an_error_can_be_read_by_an_allowed_page(open_client) -> None:
     assert reply.headers["access-control-allow-origin"] == PAGE
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize(("origin", "status"), [(PAGE, 200), ("http://evil.example", 400)])
-def test_a_preflight_is_answered_by_the_origin(open_client, origin, status) -> None:
-    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    reply = open_client.options("/segment", headers=headers)
+def test_a_preflight_is_answered_by_the_origin(open_client, origin, status, method) -> None:
+    headers = {"Origin": origin, "Access-Control-Request-Method": method}
+    reply = open_client.options("/supports/x", headers=headers)
     assert reply.status_code == status
     assert ("access-control-allow-origin" in reply.headers) == (status == 200)
 

@@ -87,7 +87,7 @@ def test_pairs_are_encoded_on_first_use_and_not_again(runtime: Runtime, set_id: 
     again, _ = use(runtime, set_id)
     assert is_encoded(first) == [False, False]
     assert is_encoded(again) == [True, True]
-    assert [support.pair_id for support in first] == [support.pair_id for support in again]
+    assert [support.pair for support in first] == [support.pair for support in again]
 
 
 def test_a_pair_that_is_added_is_the_only_one_to_be_encoded(runtime: Runtime, set_id: str) -> None:
@@ -173,8 +173,8 @@ def test_an_encoding_that_cannot_be_read_is_made_anew(
 ) -> None:
     supports, prediction = use(runtime, set_id)
     keep_encodings(runtime, supports, prediction.encodings)
-    assert supports[0].pair_id is not None
-    runtime.library.keep_encodings(encoding_key(runtime.engine), {supports[0].pair_id: content})
+    assert supports[0].pair is not None
+    runtime.library.keep_encodings(encoding_key(runtime.engine), {supports[0].pair: content})
     again, repeated = use(runtime, set_id)
     assert isinstance(again[0].shot, FreshSupport)
     assert_array_equal(repeated.logits, prediction.logits)

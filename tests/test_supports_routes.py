@@ -18,6 +18,7 @@ from service.app import create_app
 from service.inference.engine import Engine
 from service.library.database import Database
 from service.library.sets import Library
+from service.segment.runtime import Runtime
 from service.settings import Settings
 
 NOBODY = "0" * 32
@@ -132,9 +133,13 @@ def test_a_set_that_does_not_exist_is_told_on_every_path(client: TestClient, set
     for response in (
         client.get(url),
         client.delete(url),
+        client.patch(url, files={"name": (None, "new")}),
+        client.get(f"{url}/export"),
         client.get(f"{url}/thumbnail"),
         client.post(f"{url}/pairs", files=pairs(0)),
         client.delete(f"{url}/pairs/{NOBODY}"),
+        client.put(f"{url}/pairs/{NOBODY}", files=pairs(0)),
+        client.put(f"{url}/pairs/{NOBODY}", files=pairs(0)[1:]),
         client.get(f"{url}/pairs/{NOBODY}/image"),
         client.get(f"{url}/pairs/{NOBODY}/mask"),
     ):
@@ -143,8 +148,132 @@ def test_a_set_that_does_not_exist_is_told_on_every_path(client: TestClient, set
 
 def test_a_pair_that_does_not_exist_is_told_on_every_path(client: TestClient) -> None:
     url = f"/supports/{create(client)['id']}/pairs/{NOBODY}"
-    for response in (client.delete(url), client.get(f"{url}/image"), client.get(f"{url}/mask")):
+    for response in (
+        client.delete(url),
+        client.put(url, files=pairs(0)),
+        client.put(url, files=pairs(0)[:1]),
+        client.get(f"{url}/image"),
+        client.get(f"{url}/mask"),
+    ):
         problem(response, 404, "pair_not_found")
+
+
+# Changes
+
+
+def texts(**values: str) -> Any:
+    """A form of texts alone, as browsers send it."""
+    return {name: (None, value) for name, value in values.items()}
+
+
+def test_a_set_is_renamed_and_gets_another_label(client: TestClient) -> None:
+    created = create(client, "Mugs", label="mug")
+    url = f"/supports/{created['id']}"
+    response = client.patch(url, files=texts(name=" Cups "))
+    assert response.status_code == 200
+    assert response.json() == {**created, "name": "Cups"}
+    assert client.patch(url, files=texts(label="cup")).json()["label"] == "cup"
+    assert client.patch(url, files=texts(label="")).json() == {
+        **created, "name": "Cups", "label": None
+    }  # fmt: skip
+    assert client.get(url).json() == {**created, "name": "Cups", "label": None}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "field"),
+    [
+        ({"name": "Cups"}, 409, "name_taken", "name"),
+        ({"name": " "}, 422, "missing_part", "name"),
+        ({"name": "x" * 201}, 422, "invalid_option", "name"),
+        ({"label": "two\nlines"}, 422, "invalid_option", "label"),
+        ({"id": NOBODY}, 422, "unexpected_part", "id"),
+    ],
+)
+def test_a_change_that_cannot_be_changes_nothing(
+    client: TestClient, sent: dict[str, str], status: int, code: str, field: str
+) -> None:
+    create(client, "Cups", 1)
+    created = create(client, "Mugs", label="mug")
+    url = f"/supports/{created['id']}"
+    problem(client.patch(url, files=texts(**sent)), status, code, field)
+    assert client.get(url).json() == created
+
+
+def test_a_change_of_nothing_is_told(client: TestClient) -> None:
+    url = f"/supports/{create(client)['id']}"
+    empty = {"content-type": "multipart/form-data; boundary=b"}
+    response = client.patch(url, content=b"--b--\r\n", headers=empty)
+    problem(response, 422, "missing_part", "name")
+    url += f"/pairs/{client.get(url).json()['pairs'][0]['id']}"
+    response = client.put(url, content=b"--b--\r\n", headers=empty)
+    problem(response, 422, "missing_part", "support_mask")
+
+
+def test_a_mask_is_repainted_and_the_photograph_stays(client: TestClient) -> None:
+    created = create(client, "Mugs", 0, 1, 2)
+    pair = created["pairs"][1]
+    url = f"/supports/{created['id']}/pairs/{pair['id']}"
+    mask = grey_mask(~object_mask())
+    changed = client.put(url, files=[file("support_mask", mask)]).json()
+    assert [each["id"] for each in changed["pairs"]] == [each["id"] for each in created["pairs"]]
+    assert changed["pairs"][1]["area"] == 64 * 48 - pair["area"]
+    assert client.get(f"{url}/mask").content == mask
+    assert client.get(f"{url}/image").content == encode(photograph(seed=1))
+    assert client.get(f"/supports/{created['id']}").json() == changed
+
+
+def test_a_photograph_is_replaced_and_the_thumbnail_follows(client: TestClient) -> None:
+    created, other = create(client, "Mugs", 3), create(client, "other", 4)
+    url = f"/supports/{created['id']}/pairs/{created['pairs'][0]['id']}"
+    assert client.put(url, files=pairs(4)[:1]).status_code == 200
+    assert (thumbnail(client, created["id"]) == thumbnail(client, other["id"])).all()
+    assert client.get(f"{url}/mask").content == grey_mask()
+
+
+def test_both_halves_may_be_of_another_size(client: TestClient) -> None:
+    created = create(client)
+    url = f"/supports/{created['id']}/pairs/{created['pairs'][0]['id']}"
+    parts = [
+        file("support_image", encode(photograph(30, 20))),
+        file("support_mask", grey_mask(object_mask(30, 20))),
+    ]
+    for part in parts:
+        problem(client.put(url, files=[part]), 422, "mask_size_mismatch", "support_mask")
+    (pair,) = client.put(url, files=parts).json()["pairs"]
+    assert (pair["width"], pair["height"]) == (20, 30)
+
+
+def test_a_pair_that_is_replaced_twice_at_once_stays_a_pair(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = create(client)
+    url = f"/supports/{created['id']}/pairs/{created['pairs'][0]['id']}"
+    decode = Runtime.decode_shot
+
+    def and_another_comes_first(runtime: Runtime, *parts: Any) -> Any:
+        monkeypatch.setattr(Runtime, "decode_shot", decode)
+        assert client.put(url, files=pairs(5)).status_code == 200
+        return decode(runtime, *parts)
+
+    monkeypatch.setattr(Runtime, "decode_shot", and_another_comes_first)
+    late = client.put(url, files=[file("support_mask", grey_mask(~object_mask()))])
+    problem(late, 409, "pair_changed")
+    assert client.get(f"{url}/mask").content == grey_mask()
+
+
+def test_a_repainted_mask_is_what_the_next_request_uses(client: TestClient) -> None:
+    created = create(client)
+    query = [file("query_image", encode(photograph(seed=9)))]
+    asked = f"/segment?support_set={created['id']}&output=probability"
+    before = [client.post(asked, files=query).content for _ in range(2)]
+    url = f"/supports/{created['id']}/pairs/{created['pairs'][0]['id']}"
+    mask = grey_mask(~object_mask())
+    client.put(url, files=[file("support_mask", mask)])
+    after = [client.post(asked, files=query).content for _ in range(2)]
+    sent = [file("support_image", encode(photograph())), file("support_mask", mask), *query]
+    assert before[0] == before[1] != after[0]
+    expected = client.post("/segment?output=probability", files=sent).content
+    assert after == [expected, expected]
 
 
 # Files

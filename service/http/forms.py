@@ -45,6 +45,10 @@ class Form(Generic[AnyPart]):
             raise MissingPartError(f"part {name} is missing or blank; send it as text", field=name)
         return text
 
+    def text_if_sent(self, name: str) -> str | None:
+        """As ``text``, or None where it is not sent."""
+        return self.text(name) if self.sent_texts[name] else None
+
     def texts(self, name: str) -> list[str]:
         """All texts of this name; InvalidOptionError for one that is blank, or not as declared."""
         return [self._text_of_many(name, index) for index in range(len(self.sent_texts[name]))]

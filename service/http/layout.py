@@ -24,6 +24,7 @@ class FilePart:
     """A file, or ``many`` of one name, which errors count from [0].
 
     ``room`` names the settings whose product is how many the longest sensible form has.
+    ``media_types`` are of other files than images.
     """
 
     name: str
@@ -31,6 +32,7 @@ class FilePart:
     required: bool = True
     many: bool = False
     room: tuple[str, ...] = ()
+    media_types: str | None = None
 
     def schema(self) -> Fragment:
         """One file, or an array of them."""

@@ -122,7 +122,10 @@ def describe_form(layout: FormLayout) -> Fragment:
             "properties": files | texts | options,
             "additionalProperties": False,
         },
-        "encoding": {name: {"contentType": _ACCEPTED} for name in files}
+        "encoding": {
+            name: {"contentType": part.media_types or _ACCEPTED}
+            for name, part in layout.files.items()
+        }
         # Else several texts of one name are sent as one, joined by commas.
         | {name: {"style": "form", "explode": True} for name in texts if name in layout.many},
     }

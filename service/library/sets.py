@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import and_, case, delete, func, select
@@ -12,13 +13,14 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from service.errors import (
     LastPairError,
     NameTakenError,
+    PairChangedError,
     PairNotFoundError,
     StorageFullError,
     SupportSetNotFoundError,
     TooManyShotsError,
 )
 from service.library.database import Database
-from service.library.tables import ID_LENGTH, EncodingRow, PairRow, SetRow
+from service.library.tables import ID_LENGTH, EncodingRow, PairRow, SetRow, now
 from service.schemas import SupportSet, SupportSets
 
 _ID = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
@@ -43,10 +45,25 @@ class EncodingKey(NamedTuple):
     input_side: int
 
 
+class PairState(NamedTuple):
+    """A pair as it was at some moment: ``stored`` is when its files were."""
+
+    pair_id: str
+    stored: datetime
+
+
+class StoredPair(NamedTuple):
+    """Both files of a pair, as they were uploaded."""
+
+    state: PairState
+    image: bytes
+    mask: bytes
+
+
 class StoredShot(NamedTuple):
     """A pair with its encoding (safetensors); where it has none yet, with its two files."""
 
-    pair_id: str
+    state: PairState
     encoding: bytes | None
     image: bytes | None
     mask: bytes | None
@@ -104,6 +121,18 @@ class Library:
         with self._database.reading() as session:
             return SupportSet.model_validate(_find(session, set_id))
 
+    def change(self, set_id: str, name: str | None, label: str | None) -> SupportSet:
+        """Give a set another name or label; what is None stays, and a blank label is none.
+
+        Raises NameTakenError where the name is another set's.
+        """
+        with self._database.writing() as session:
+            row = _lock(session, set_id)
+            row.name = row.name if name is None else name
+            row.label = row.label if label is None else label or None
+            _flush_name(session, row.name)
+            return SupportSet.model_validate(row)
+
     def add_pairs(self, set_id: str, pairs: Sequence[NewPair], max_shots: int) -> SupportSet:
         """Store further pairs; TooManyShotsError where the set would have over ``max_shots``."""
         with self._database.writing() as session:
@@ -115,6 +144,30 @@ class Library:
                     field="support_image",
                 )
             row.pairs.extend(_rows(pairs, row.pairs[-1].position + 1))
+            session.flush()
+            self._check_room(session)
+            return SupportSet.model_validate(row)
+
+    def replace_pair(
+        self, set_id: str, pair_id: str, pair: NewPair, unchanged: PairState | None = None
+    ) -> SupportSet:
+        """Put another pair in the place of one, which keeps its id; its encodings go.
+
+        Raises PairChangedError where the pair is no longer as it was when ``unchanged``.
+        """
+        with self._database.writing() as session:
+            row = _lock(session, set_id)
+            old = next((each for each in row.pairs if each.id == pair_id), None)
+            if old is None:
+                raise _no_pair(pair_id)
+            if unchanged and unchanged != _state(old):
+                raise PairChangedError(
+                    "the pair was replaced while this request came; look at it and send again"
+                )
+            for name, value in pair._asdict().items():
+                setattr(old, name, value)
+            old.created = now()
+            session.execute(delete(EncodingRow).where(EncodingRow.pair_id == pair_id))
             session.flush()
             self._check_room(session)
             return SupportSet.model_validate(row)
@@ -151,6 +204,17 @@ class Library:
         with self._database.reading() as session:
             return _file(session, PairRow.mask, set_id, pair_id)
 
+    def pair(self, set_id: str, pair_id: str) -> StoredPair:
+        """Both files of a pair, which belong together."""
+        columns = (PairRow.id, PairRow.created, PairRow.image, PairRow.mask)
+        with self._database.reading() as session:
+            _find(session, set_id)
+            wanted = select(*columns).where(PairRow.set_id == set_id, PairRow.id == pair_id)
+            row = session.execute(wanted).first() if _ID.fullmatch(pair_id) else None
+            if row is None:
+                raise _no_pair(pair_id)
+            return StoredPair(PairState(row.id, row.created), row.image, row.mask)
+
     def shots(self, set_id: str, key: EncodingKey) -> tuple[SupportSet, list[StoredShot]]:
         """A set, and what a network with ``key`` needs of each of its pairs, in order."""
         missing = EncodingRow.content.is_(None)
@@ -158,6 +222,7 @@ class Library:
         statement = (
             select(
                 PairRow.id,
+                PairRow.created,
                 EncodingRow.content,
                 case((missing, PairRow.image)),
                 case((missing, PairRow.mask)),
@@ -168,15 +233,21 @@ class Library:
         )
         with self._database.reading() as session:
             found = SupportSet.model_validate(_find(session, set_id))
-            return found, [StoredShot(*row) for row in session.execute(statement)]
+            rows = session.execute(statement).all()
+            return found, [
+                StoredShot(PairState(pair_id, stored), *content)
+                for pair_id, stored, *content in rows
+            ]
 
-    def keep_encodings(self, key: EncodingKey, encodings: Mapping[str, bytes]) -> None:
-        """Store encodings by their pair's id, but for pairs that have been deleted since."""
-        wanted = select(PairRow.id).where(PairRow.id.in_(encodings)).order_by(PairRow.id)
+    def keep_encodings(self, key: EncodingKey, encodings: Mapping[PairState, bytes]) -> None:
+        """Store encodings of pairs, but for those deleted or replaced since they were read."""
+        ids = [state.pair_id for state in encodings]
+        wanted = select(PairRow.id, PairRow.created).where(PairRow.id.in_(ids)).order_by(PairRow.id)
         with self._database.writing() as session:
-            for pair_id in session.scalars(wanted.with_for_update()).all():
-                content = encodings[pair_id]
-                session.merge(EncodingRow(pair_id=pair_id, content=content, **key._asdict()))
+            for row in session.execute(wanted.with_for_update()).all():
+                content = encodings.get(PairState(row.id, row.created))
+                if content is not None:
+                    session.merge(EncodingRow(pair_id=row.id, content=content, **key._asdict()))
 
     def _check_room(self, session: Session) -> None:
         """Raise StorageFullError where what is flushed is more than may be stored."""
@@ -194,6 +265,10 @@ def _rows(pairs: Sequence[NewPair], position: int) -> list[PairRow]:
     return [
         PairRow(position=number, **pair._asdict()) for number, pair in enumerate(pairs, position)
     ]
+
+
+def _state(row: PairRow) -> PairState:
+    return PairState(row.id, row.created)
 
 
 def _find(session: Session, set_id: str) -> SetRow:

@@ -1,26 +1,35 @@
 """Stored supports: named sets that later requests refer to instead of sending their pairs."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from model.images.masks import MaskFormat, MaskReading
-from service.http.deadline import within
-from service.http.forms import Form, read_form
+from service.errors import MissingPartError
+from service.http.forms import read_form
 from service.http.openapi import CREATED, describe_form, file_response, problem_responses
-from service.images.codec import MEDIA_TYPES, Part, media_type
-from service.images.render import mask_png
-from service.images.thumbnail import thumbnail_png
-from service.library.sets import NewPair
-from service.options import MaskOptions, read_options
+from service.images.codec import MEDIA_TYPES, media_type
 from service.schemas import EXAMPLE_ID, SupportSet, SupportSets
-from service.segment.inputs import LABEL, NAME, NEW_SET, PAIRS
-from service.segment.pairs import support_pairs
-from service.segment.runtime import Running, Runtime
-from service.segment.supports import reading_header
+from service.segment.archive import ZIP
+from service.segment.inputs import (
+    LABEL,
+    NAME,
+    NEW_SET,
+    PAIR_CHANGE,
+    PAIRS,
+    SET_ARCHIVE,
+    SET_CHANGE,
+)
+from service.segment.new_pairs import (
+    complete_pair,
+    decode_pairs,
+    in_time,
+    told_readings,
+    unpack_set,
+)
+from service.segment.runtime import Running
+from service.segment.set_files import disposition, export
 
 SetId = Annotated[str, Path(description="Of the set.", examples=[EXAMPLE_ID])]
 PairId = Annotated[str, Path(description="Of a pair in the set.", examples=[EXAMPLE_ID])]
@@ -29,6 +38,7 @@ MAX_OFFSET = 2**31 - 1
 
 router = APIRouter(tags=["stored supports"])
 _UPLOAD_PROBLEMS = problem_responses(400, 408, 413, 415, 422, 429, 500, 503, 504, 507)
+_CHANGE_PROBLEMS = _UPLOAD_PROBLEMS | problem_responses(404, 409)
 _READ_PROBLEMS = problem_responses(404, 422, 500, 503)
 _FILE = file_response("The file as uploaded.", *MEDIA_TYPES) | _READ_PROBLEMS
 
@@ -45,9 +55,31 @@ async def create_set(request: Request, response: Response, runtime: Running) -> 
     """Everything is decoded and checked first; then all of it is stored, or nothing."""
     form = await read_form(request, NEW_SET, runtime.settings)
     name, label = form.text(NAME.name), form.text(LABEL.name) or None
-    pairs = await _decode(runtime, form, response)
+    decoded = await decode_pairs(runtime, form)
+    pairs = [each.pair for each in decoded]
     created = await runtime.storage.run(runtime.library.create, name, label, pairs)
-    response.headers["Location"] = f"{request.scope['root_path']}/supports/{created.id}"
+    response.headers.update(told_readings(decoded) | {"Location": _address(request, created)})
+    return created
+
+
+@router.post(
+    "/supports/import",
+    operation_id="import_support_set",
+    summary="Store an exported support set",
+    status_code=201,
+    responses=CREATED | _UPLOAD_PROBLEMS | problem_responses(409),
+    openapi_extra=describe_form(SET_ARCHIVE),
+)
+async def import_set(request: Request, response: Response, runtime: Running) -> SupportSet:
+    """Under its own name, or another. All of it is checked as any upload is, and stored whole."""
+    form = await read_form(request, SET_ARCHIVE, runtime.settings)
+    name = form.text(NAME.name)
+    with runtime.queue.admit():  # until it is stored: what it unpacks to is not counted as its body
+        sent, decoded = await in_time(runtime, partial(unpack_set, runtime, form))
+        pairs = [each.pair for each in decoded]
+        create = partial(runtime.library.create, name or sent.name, sent.label, pairs)
+        created = await runtime.storage.run(create)
+    response.headers.update(told_readings(decoded) | {"Location": _address(request, created)})
     return created
 
 
@@ -77,6 +109,22 @@ async def read_set(set_id: SetId, runtime: Running) -> SupportSet:
     return await runtime.storage.run(runtime.library.read, set_id)
 
 
+@router.patch(
+    "/supports/{set_id}",
+    operation_id="change_support_set",
+    summary="Rename a support set",
+    responses=_CHANGE_PROBLEMS,
+    openapi_extra=describe_form(SET_CHANGE),
+)
+async def change_set(set_id: SetId, request: Request, runtime: Running) -> SupportSet:
+    """What is not sent stays as it is."""
+    form = await read_form(request, SET_CHANGE, runtime.settings)
+    name, label = form.text_if_sent(NAME.name), form.text_if_sent(LABEL.name)
+    if name == "" or (name is None and label is None):
+        raise MissingPartError("send a name that is not blank, a label, or both", field=NAME.name)
+    return await runtime.storage.run(runtime.library.change, set_id, name, label)
+
+
 @router.delete(
     "/supports/{set_id}",
     operation_id="delete_support_set",
@@ -87,6 +135,20 @@ async def read_set(set_id: SetId, runtime: Running) -> SupportSet:
 async def delete_set(set_id: SetId, runtime: Running) -> None:
     """With its pairs and all that was computed of them."""
     await runtime.storage.run(runtime.library.delete, set_id)
+
+
+@router.get(
+    "/supports/{set_id}/export",
+    operation_id="export_support_set",
+    summary="A support set as one file",
+    response_class=StreamingResponse,
+    responses=file_response("A ZIP archive, streamed.", ZIP) | _READ_PROBLEMS,
+)
+async def export_set(set_id: SetId, runtime: Running) -> StreamingResponse:
+    """Its photographs and masks as uploaded, and `set.json`, for `POST /supports/import`."""
+    described = await runtime.storage.run(runtime.library.read, set_id)
+    headers = {"Content-Disposition": disposition(described.name)}
+    return StreamingResponse(export(runtime, described), headers=headers, media_type=ZIP)
 
 
 @router.get(
@@ -115,9 +177,28 @@ async def add_pairs(
 ) -> SupportSet:
     """They come after the pairs that are there."""
     form = await read_form(request, PAIRS, runtime.settings)
-    pairs = await _decode(runtime, form, response)
-    most = runtime.settings.max_shots
+    decoded = await decode_pairs(runtime, form)
+    response.headers.update(told_readings(decoded))
+    pairs, most = [each.pair for each in decoded], runtime.settings.max_shots
     return await runtime.storage.run(runtime.library.add_pairs, set_id, pairs, most)
+
+
+@router.put(
+    "/supports/{set_id}/pairs/{pair_id}",
+    operation_id="replace_support_pair",
+    summary="Replace a pair's mask, its photograph, or both",
+    responses=_CHANGE_PROBLEMS,
+    openapi_extra=describe_form(PAIR_CHANGE),
+)
+async def replace_pair(
+    set_id: SetId, pair_id: PairId, request: Request, response: Response, runtime: Running
+) -> SupportSet:
+    """The pair keeps its id and its place. What is not sent stays, and must fit what is."""
+    form = await read_form(request, PAIR_CHANGE, runtime.settings)
+    decoded, unchanged = await complete_pair(runtime, set_id, pair_id, form)
+    response.headers.update(told_readings([decoded]))
+    replace = partial(runtime.library.replace_pair, set_id, pair_id, decoded.pair, unchanged)
+    return await runtime.storage.run(replace)
 
 
 @router.delete(
@@ -156,42 +237,8 @@ async def read_mask(set_id: SetId, pair_id: PairId, runtime: Running) -> Respons
     return _file(await runtime.storage.run(runtime.library.mask, set_id, pair_id))
 
 
-async def _decode(runtime: Runtime, form: Form[Part], response: Response) -> list[NewPair]:
-    """Hold a place in the queue meanwhile, so that what is decoded at once is bounded.
-
-    Storing has no limit of time: who hears that it is over should know that nothing is stored.
-    """
-    pairs = support_pairs(form, runtime.settings.max_shots)
-    mask_format = read_options(MaskOptions, form.options).mask_format
-    with runtime.queue.admit():
-        async with within(runtime.settings.request_timeout_ms / 1e3):
-            decode = partial(_new_pairs, runtime, pairs, mask_format)
-            new_pairs = await runtime.in_worker(decode)
-    response.headers.update(reading_header(reading for _, reading in new_pairs))
-    return [pair for pair, _ in new_pairs]
-
-
-def _new_pairs(
-    runtime: Runtime, pairs: Sequence[tuple[Part, Part]], mask_format: MaskFormat
-) -> list[tuple[NewPair, str]]:
-    """One after the other, so that one full-size image is in memory at a time."""
-    return [_new_pair(runtime, image, mask, mask_format) for image, mask in pairs]
-
-
-def _new_pair(
-    runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat
-) -> tuple[NewPair, str]:
-    """A mask that is not plainly light on dark is stored as it was read, to be read so again."""
-    support, reading = runtime.decode_shot(image, mask, mask_format)
-    height, width = support.mask.shape
-    area = int(support.mask.sum())
-    stored_mask = mask.content if _is_plain(mask_format, reading) else mask_png(support.mask)
-    thumbnail = thumbnail_png(support)
-    return NewPair(image.content, stored_mask, thumbnail, width, height, area), str(reading)
-
-
-def _is_plain(mask_format: MaskFormat, reading: MaskReading) -> bool:
-    return mask_format == "auto" and reading.name == "light"
+def _address(request: Request, created: SupportSet) -> str:
+    return f"{request.scope['root_path']}/supports/{created.id}"
 
 
 def _file(content: bytes) -> Response:

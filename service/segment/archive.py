@@ -2,15 +2,15 @@
 
 import re
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import IO
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZipFile
 
 from service.options import JSON
 from service.segment.batch import Outcome
 from service.segment.runtime import Runtime
+from service.segment.zip_stream import Sink, member, open_archive
 
 ZIP, NDJSON = "application/zip", "application/x-ndjson"
 RESULTS = "results.jsonl"
@@ -29,16 +29,16 @@ async def archive(runtime: Runtime, outcomes: AsyncIterator[Outcome]) -> AsyncIt
 
     The records wait on disk.
     """
-    sink = _Sink()
-    members = ZipFile(sink, "w", ZIP_DEFLATED, compresslevel=1)
+    sink = Sink()
+    members = open_archive(sink)
     with tempfile.TemporaryFile() as records:
         async for outcome in outcomes:
             await runtime.in_worker(partial(_add, members, records, outcome))
             yield sink.take()
         records.seek(0)
-        with members.open(_info(RESULTS), "w", force_zip64=True) as member:
+        with members.open(member(RESULTS), "w", force_zip64=True) as results:
             while chunk := await runtime.in_worker(partial(records.read, _CHUNK_BYTES)):
-                await runtime.in_worker(partial(member.write, chunk))
+                await runtime.in_worker(partial(results.write, chunk))
                 yield sink.take()
     members.close()
     yield sink.take()
@@ -55,34 +55,4 @@ def member_name(outcome: Outcome) -> str:
 def _add(members: ZipFile, records: IO[bytes], outcome: Outcome) -> None:
     records.write(outcome.record)
     if outcome.answer:
-        members.writestr(_info(member_name(outcome)), outcome.answer.body)
-
-
-def _info(name: str) -> ZipInfo:
-    """Readable by all; deflated, because stored members cannot be unpacked from a stream."""
-    info = ZipInfo(name, time.localtime()[:6])
-    info.compress_type = ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
-    return info
-
-
-class _Sink:
-    """What ZipFile writes, until it is taken; without ``tell`` and ``seek`` it never turns back."""
-
-    def __init__(self) -> None:
-        self._written: list[bytes] = []
-
-    def write(self, content: bytes) -> int:
-        self._written.append(bytes(content))
-        return len(content)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def take(self) -> bytes:
-        taken = b"".join(self._written)
-        self._written.clear()
-        return taken
+        members.writestr(member(member_name(outcome)), outcome.answer.body)

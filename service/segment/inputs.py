@@ -69,3 +69,25 @@ BATCH = FormLayout(
 NEW_SET = FormLayout((NAME, LABEL, *_PAIRS), MaskOptions)
 PAIRS = FormLayout(_PAIRS, MaskOptions)
 MASK_FILE = FormLayout((MASK,), MaskOptions)
+SET_CHANGE = FormLayout(
+    (
+        replace(NAME, description="The new name; no other set may have it.", required=False),
+        replace(LABEL, description="The new label; blank takes the label away."),
+    )
+)
+PAIR_CHANGE = FormLayout(
+    tuple(replace(part, required=False, room=()) for part in (SUPPORT_IMAGE, SUPPORT_MASK)),
+    MaskOptions,
+)
+ARCHIVE = FilePart(
+    "archive",
+    "An exported set: a ZIP archive of set.json and the files that it names.",
+    media_types="application/zip",
+)
+SET_ARCHIVE = FormLayout(
+    (
+        ARCHIVE,
+        replace(NAME, description="In place of the name in the archive.", required=False),
+    ),
+    MaskOptions,
+)

@@ -16,7 +16,7 @@ from service.http.spool import SentPart
 from service.images.codec import Part
 from service.inference.cache import content_key
 from service.inference.engine import Engine, FreshSupport, Shot
-from service.library.sets import EncodingKey, StoredShot
+from service.library.sets import EncodingKey, PairState, StoredShot
 from service.schemas import SupportSet
 from service.segment.pairs import Shown
 from service.segment.runtime import Runtime, settle
@@ -29,19 +29,19 @@ MAX_READING_LENGTH = 4000
 
 @dataclass(frozen=True)
 class ReadySupport:
-    """One support as the engine takes it; ``pair_id`` where it is a stored pair.
+    """One support as the engine takes it; ``pair`` where it is a stored one.
 
     ``reading`` is how a sent mask was read, as replies say it.
     """
 
     shot: Shot
-    pair_id: str | None = None
+    pair: PairState | None = None
     reading: str | None = None
 
     @property
     def unkept(self) -> bool:
         """Whether it is a stored pair without an encoding by this network."""
-        return self.pair_id is not None and isinstance(self.shot, FreshSupport)
+        return self.pair is not None and isinstance(self.shot, FreshSupport)
 
 
 Classes = Mapping[str, Sequence[ReadySupport]]
@@ -84,9 +84,9 @@ def keep_encodings(
     A mask never fails for it: what cannot be stored is logged, and made again next time.
     """
     fresh = {
-        support.pair_id: pack(encoding)
+        support.pair: pack(encoding)
         for support, encoding in zip(supports, encodings, strict=True)
-        if support.pair_id is not None and support.unkept
+        if support.pair is not None and support.unkept
     }
     try:
         runtime.library.keep_encodings(encoding_key(runtime.engine), fresh)
@@ -154,16 +154,15 @@ def _stored(runtime: Runtime, set_id: str, pair: StoredShot) -> ReadySupport:
 
     An encoding that cannot be read is made, and kept, anew.
     """
-    image, mask = pair.image, pair.mask
+    state, image, mask = pair.state, pair.image, pair.mask
     if pair.encoding is not None:
         try:
-            return ReadySupport(unpack(pair.encoding), pair.pair_id)
+            return ReadySupport(unpack(pair.encoding), state)
         except (SafetensorError, KeyError) as error:
-            _log.warning("the encoding of pair %s is made anew: %s", pair.pair_id, error)
-            image = runtime.library.image(set_id, pair.pair_id)
-            mask = runtime.library.mask(set_id, pair.pair_id)
-    image_part = Part(f"image of pair {pair.pair_id}", image or b"")
-    mask_part = Part(f"mask of pair {pair.pair_id}", mask or b"")
+            _log.warning("the encoding of pair %s is made anew: %s", state.pair_id, error)
+            state, image, mask = runtime.library.pair(set_id, state.pair_id)
+    image_part = Part(f"image of pair {state.pair_id}", image or b"")
+    mask_part = Part(f"mask of pair {state.pair_id}", mask or b"")
     support, _ = runtime.decode_shot(image_part, mask_part)
     fresh = runtime.engine.fresh(support)
-    return ReadySupport(fresh, pair.pair_id)
+    return ReadySupport(fresh, state)
