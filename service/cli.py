@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.flags import OneSentence, SettingsCommand, check_unwritten
+from service.supports_commands import supports
 
 if TYPE_CHECKING:
     from model.episode import Fusion
@@ -58,6 +59,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # numpy multiplies small matrices only; its own threads get in the way of the network's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+main.add_command(supports)
 
 
 @main.command(cls=SettingsCommand)

@@ -48,7 +48,7 @@ Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]  # arrays: (H, W,
 MaskPicture = str | Path | bytes | Image.Image | NDArray[np.uint8] | Mask  # arrays: (H, W)
 Supports = Iterable[tuple[Picture, MaskPicture]]
 LabelledSupports = Iterable[tuple[str, Picture, MaskPicture]]
-Upload = tuple[str, Any]  # file name, and content as httpx sends it
+Upload = tuple[str | None, Any]  # file name, and content as httpx sends it
 
 
 class SegmentationError(Exception):
@@ -403,6 +403,10 @@ def _multiclass(response: httpx.Response) -> MulticlassSegmentation:
     return _record(MulticlassSegmentation, reply, classes=classes)
 
 
+def _content(response: httpx.Response) -> bytes:
+    return response.content
+
+
 def _support_set(response: httpx.Response) -> SupportSet:
     return _stored(response.json())
 
@@ -567,6 +571,46 @@ def _add_pairs(
     return _Call("POST", path, _support_set, options, files=_support_parts(supports))
 
 
+def _change_support_set(
+    support_set: str, *, name: str | None = None, label: str | None = None
+) -> _Call[SupportSet]:
+    """Give a stored set another name or label; a blank label takes it away."""
+    # As parts without file names: httpx sends a form of texts alone in another type.
+    given = {"name": name, "label": label}
+    parts: list[tuple[str, Upload]] = [
+        (part, (None, text)) for part, text in given.items() if text is not None
+    ]
+    if not parts:
+        raise ValueError("there is nothing to change; give a name or a label")
+    return _Call("PATCH", _set_path(support_set), _support_set, files=parts)
+
+
+def _replace_pair(
+    support_set: str, pair: str, image: Picture | None = None, mask: MaskPicture | None = None
+) -> _Call[SupportSet]:
+    """Put another image or mask, or both, in the place of a pair's; what is None stays."""
+    parts: list[tuple[str, Upload]] = []
+    if image is not None:
+        parts.append(("support_image", _photograph(image, "support")))
+    if mask is not None:
+        parts.append(("support_mask", _mask(mask, "support.mask")))
+    if not parts:
+        raise ValueError("there is nothing to put in the pair's place; give an image or a mask")
+    return _Call("PUT", _pair_path(support_set, pair), _support_set, files=parts)
+
+
+def _export_support_set(support_set: str) -> _Call[bytes]:
+    """A stored set as one file, a ZIP archive, for import_support_set."""
+    return _Call("GET", _set_path(support_set) + "/export", _content)
+
+
+def _import_support_set(archive: str | Path | bytes, name: str | None = None) -> _Call[SupportSet]:
+    """Store an exported set, under its own name or another."""
+    texts = {} if name is None else {"name": name}
+    files = [("archive", _upload(archive, "set.zip"))]
+    return _Call("POST", "/supports/import", _support_set, texts=texts, files=files)
+
+
 def _delete_support_set(support_set: str) -> _Call[None]:
     """Delete a stored set with its images."""
     return _Call("DELETE", _set_path(support_set), _nothing)
@@ -574,7 +618,7 @@ def _delete_support_set(support_set: str) -> _Call[None]:
 
 def _delete_pair(support_set: str, pair: str) -> _Call[None]:
     """Delete one support of a stored set; the last one goes with its set only."""
-    return _Call("DELETE", f"{_set_path(support_set)}/pairs/{quote(pair, safe='')}", _nothing)
+    return _Call("DELETE", _pair_path(support_set, pair), _nothing)
 
 
 def _info() -> _Call[dict[str, Any]]:
@@ -584,6 +628,10 @@ def _info() -> _Call[dict[str, Any]]:
 
 def _set_path(support_set: str) -> str:
     return f"/supports/{quote(support_set, safe='')}"
+
+
+def _pair_path(support_set: str, pair: str) -> str:
+    return f"{_set_path(support_set)}/pairs/{quote(pair, safe='')}"
 
 
 def _support_parts(supports: Supports) -> list[tuple[str, Upload]]:
@@ -753,7 +801,11 @@ class SegmentationClient:
     create_support_set = _blocking(_create_support_set)
     list_support_sets = _blocking(_list_support_sets)
     get_support_set = _blocking(_get_support_set)
+    change_support_set = _blocking(_change_support_set)
     add_pairs = _blocking(_add_pairs)
+    replace_pair = _blocking(_replace_pair)
+    export_support_set = _blocking(_export_support_set)
+    import_support_set = _blocking(_import_support_set)
     delete_support_set = _blocking(_delete_support_set)
     delete_pair = _blocking(_delete_pair)
     info = _blocking(_info)
@@ -810,7 +862,11 @@ class AsyncSegmentationClient:
     create_support_set = _awaited(_create_support_set)
     list_support_sets = _awaited(_list_support_sets)
     get_support_set = _awaited(_get_support_set)
+    change_support_set = _awaited(_change_support_set)
     add_pairs = _awaited(_add_pairs)
+    replace_pair = _awaited(_replace_pair)
+    export_support_set = _awaited(_export_support_set)
+    import_support_set = _awaited(_import_support_set)
     delete_support_set = _awaited(_delete_support_set)
     delete_pair = _awaited(_delete_pair)
     info = _awaited(_info)

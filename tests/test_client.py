@@ -229,6 +229,41 @@ def test_a_stored_set_segments_as_its_supports_do(client: SegmentationClient) ->
     )
 
 
+def test_a_stored_set_changes_its_name_its_label_and_a_half_of_a_pair(
+    client: SegmentationClient,
+) -> None:
+    stored = client.create_support_set("changing", SUPPORTS, label="cat")
+    assert client.change_support_set(stored.id, name="changed").label == "cat"
+    assert client.change_support_set(stored.id, label="").label is None
+    (pair,) = stored.pairs
+    repainted = client.replace_pair(stored.id, pair.id, mask=~object_mask())
+    assert (repainted.name, repainted.pairs[0].id) == ("changed", pair.id)
+    assert repainted.pairs[0].area == 64 * 48 - pair.area
+    replaced = client.replace_pair(stored.id, pair.id, photograph(seed=7))
+    assert replaced.pairs[0].area == repainted.pairs[0].area
+    assert_array_equal(
+        client.segment(QUERY, support_set=stored.id),
+        client.segment(QUERY, [(photograph(seed=7), ~object_mask())]),
+    )
+    for nothing in (client.change_support_set, lambda id: client.replace_pair(id, pair.id)):
+        with pytest.raises(ValueError, match="there is nothing"):
+            nothing(stored.id)
+
+
+def test_a_stored_set_leaves_as_a_file_and_comes_back_under_another_name(
+    client: SegmentationClient, tmp_path: Path
+) -> None:
+    stored = client.create_support_set("leaving", SUPPORTS, label="cat")
+    archive = client.export_support_set(stored.id)
+    with pytest.raises(ProblemError) as caught:
+        client.import_support_set(archive)
+    assert (caught.value.status, caught.value.code) == (409, "name_taken")
+    (tmp_path / "set.zip").write_bytes(archive)
+    for given, name in ((archive, "bytes"), (tmp_path / "set.zip", "path")):
+        back = client.import_support_set(given, name)
+        assert (back.name, back.label, back.pairs[0].area) == (name, "cat", stored.pairs[0].area)
+
+
 # Several classes, several queries
 
 
@@ -294,6 +329,16 @@ def test_the_asynchronous_client_gives_what_the_blocking_one_does(
             )
 
     mask, found = asyncio.run(both())
+
+    async def there_and_back() -> list[Any]:
+        async with AsyncSegmentationClient(url) as client:
+            stored = await client.create_support_set("asynchronous", SUPPORTS)
+            changed = await client.change_support_set(stored.id, name="changed, asynchronously")
+            archive = await client.export_support_set(stored.id)
+            again = await client.import_support_set(archive, "imported, asynchronously")
+            return [changed.name, again.name]
+
+    assert asyncio.run(there_and_back()) == ["changed, asynchronously", "imported, asynchronously"]
     assert_array_equal(mask, client.segment(QUERY, SUPPORTS))
     assert found == client.segment(QUERY, SUPPORTS, output="json")
 

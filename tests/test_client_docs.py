@@ -58,6 +58,7 @@ def test_every_section_with_code_is_run() -> None:
         "Python client",
         "What comes back",
         "Stored supports",
+        "Change and move a set",
         "Several classes",
         "Many photographs",
         "Errors",
@@ -76,6 +77,12 @@ def test_the_first_sections_give_what_they_say(run: Any, desk: Path) -> None:
 def test_a_stored_set_is_used_and_deleted(run: Any) -> None:
     names = run("Stored supports")
     assert names["stored"].shots == 2
+    assert names["client"].list_support_sets().total == 0
+
+
+def test_a_set_changes_and_moves(run: Any) -> None:
+    names = run("Change and move a set")
+    assert (names["person"].name, names["person"].label) == ("astronaut, outdoors", "person")
     assert names["client"].list_support_sets().total == 0
 
 

@@ -6,24 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from model.errors import ModelError
 from service.client import (
     ProblemError,
     SegmentationClient,
-    SegmentationError,
     ServiceUnreachableError,
     SupportSet,
 )
 from service.errors import ServiceError
 from service.folders.outputs import Found
 from service.folders.photographs import pair_ids, read_pairs, read_part
+from service.folders.stored import StoredSets, one_sentence
 from service.images.codec import decode_photograph
 from service.options import KShotOptions
 from service.settings import Settings
-
-
-class RemoteError(ModelError):
-    """The server is away, or refuses the supports or options that every query comes with."""
 
 
 class RefusedQueryError(ServiceError):
@@ -50,12 +45,13 @@ class RemoteFinder:
         if options.mask_format == "auto":  # which older services know without the option
             del self._given["mask_format"]
         self.label: str | None = None
-        with _one_sentence():
+        with one_sentence():
             info = client.info()
         self.facts = {name: info[name] for name in ("checkpoint_sha256", "input_side")}
         if isinstance(supports, SupportSet):
             self._given["support_set"] = supports.id
-            self.facts["supports"] = [pair.id for pair in supports.pairs]
+            # A pair that is replaced keeps its id.
+            self.facts["supports"] = [f"{pair.id} of {pair.created}" for pair in supports.pairs]
             self.label = supports.label or supports.name
         else:
             parts = read_pairs(supports)
@@ -65,7 +61,7 @@ class RemoteFinder:
     def find(self, query: Path) -> Found:
         """Raises ServiceError where this query fails alone, RemoteError where every query would."""
         part = read_part(query)
-        with _one_sentence():
+        with one_sentence():
             try:
                 found = self._client.segment(part.content, output="json", **self._given)
             except ServiceUnreachableError as error:
@@ -89,30 +85,13 @@ def asking(
 
     Raises RemoteError.
     """
-    with _one_sentence():
+    with one_sentence():
         client = SegmentationClient(url)
     with client:
-        supports = _find_support_set(client, shown) if isinstance(shown, str) else shown
+        supports = _find(client, shown) if isinstance(shown, str) else shown
         yield RemoteFinder(client, supports, options, settings)
 
 
-def _find_support_set(client: SegmentationClient, name: str) -> SupportSet:
-    """The stored set of this name or id; RemoteError where there is none."""
-    offset = 0
-    with _one_sentence():
-        while (page := client.list_support_sets(offset=offset)).items:
-            for stored in page.items:
-                if name in (stored.id, stored.name):
-                    return stored
-            offset += len(page.items)
-    raise RemoteError(
-        f"the server has no support set {name!r} by name or id; GET /supports lists those it has"
-    )
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    try:
-        yield
-    except SegmentationError as error:
-        raise RemoteError(str(error)) from error
+def _find(client: SegmentationClient, name: str) -> SupportSet:
+    with one_sentence():
+        return StoredSets(client).find(name)

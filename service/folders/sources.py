@@ -55,8 +55,13 @@ class Sources:
             from service.folders.local import LocalFinder
 
             return nullcontext(LocalFinder(settings, pairs, options))
-        if find_spec("httpx") is None:
-            raise click.UsageError("--url needs httpx: pip install 'sg-one-service[client]'")
+        check_client()
         from service.folders.remote import asking
 
         return asking(self.url, self.support_set or pairs, options, settings)
+
+
+def check_client() -> None:
+    """Raise click.UsageError where the service's client cannot be imported."""
+    if find_spec("httpx") is None:
+        raise click.UsageError("--url needs httpx: pip install 'sg-one-service[client]'")
