@@ -1,6 +1,7 @@
 /** The service over HTTP. Every failure is a ServiceProblem, whose message is a sentence. */
 
-/** @typedef {{id: string, name: string, label: ?string, shots: number}} SupportSet */
+/** @typedef {{id: string, created: string}} StoredPair */
+/** @typedef {{id: string, name: string, label: ?string, shots: number, pairs: StoredPair[]}} SupportSet */
 /** @typedef {{image: File, mask: Blob, maskName: string}} Pair */
 /** @typedef {{set: SupportSet} | {pairs: Pair[], fusion: string}} Source What the object is. */
 
@@ -61,14 +62,72 @@ export async function createSet(name, pairs) {
   return (await send("supports", { method: "POST", body: form })).json();
 }
 
+/**
+ * Store an exported set, under its own name or another.
+ * @param {File} archive
+ * @returns {Promise<SupportSet>}
+ */
+export async function importSet(archive, name = "") {
+  const form = new FormData();
+  form.append("archive", archive, archive.name);
+  if (name) form.append("name", name);
+  return (await send("supports/import", { method: "POST", body: form })).json();
+}
+
+/** @returns {Promise<SupportSet>} the set under its new name */
+export async function changeSet(id, name) {
+  const form = new FormData();
+  form.append("name", name);
+  return (await send(`supports/${id}`, { method: "PATCH", body: form })).json();
+}
+
+/** @returns {Promise<SupportSet>} the set with further pairs */
+export async function addPairs(id, pairs) {
+  const form = new FormData();
+  appendPairs(form, pairs);
+  return (await send(`supports/${id}/pairs`, { method: "POST", body: form })).json();
+}
+
+/**
+ * Put a mask, and a photograph if there is one, in the place of a pair's.
+ * @returns {Promise<SupportSet>}
+ */
+export async function replacePair(id, pairId, { image, mask, maskName }) {
+  const form = new FormData();
+  if (image) form.append("support_image", image, image.name);
+  form.append("support_mask", mask, maskName);
+  return (await send(`supports/${id}/pairs/${pairId}`, { method: "PUT", body: form })).json();
+}
+
+/** Delete one pair of a set. */
+export function deletePair(id, pairId) {
+  return send(`supports/${id}/pairs/${pairId}`, { method: "DELETE" });
+}
+
+/**
+ * A pair's file as it was uploaded.
+ * @param {string} half image or mask
+ * @param {string} stem of the file's name; its type gives the ending
+ * @returns {Promise<File>}
+ */
+export async function pairFile(id, pairId, half, stem) {
+  const blob = await (await send(`supports/${id}/pairs/${pairId}/${half}`)).blob();
+  return new File([blob], `${stem}.${blob.type.replace("image/", "").replace("jpeg", "jpg")}`, { type: blob.type });
+}
+
 /** Delete a set with its photographs. */
 export function deleteSet(id) {
   return send(`supports/${id}`, { method: "DELETE" });
 }
 
-/** Where the set's picture is. */
-export function thumbnailUrl(id) {
-  return address(`supports/${id}/thumbnail`);
+/** Where the set's picture is; another address once its first pair is another. */
+export function thumbnailUrl({ id, pairs }) {
+  return address(`supports/${id}/thumbnail?of=${encodeURIComponent(pairs[0].id + pairs[0].created)}`);
+}
+
+/** Where the set is, as one file. */
+export function exportUrl(id) {
+  return address(`supports/${id}/export`);
 }
 
 /** @returns {Promise<{model: string, device: string, limits: Object}>} */

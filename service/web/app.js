@@ -1,15 +1,15 @@
 /** The page: three steps wired together. */
 
-import { address, info, segment, thumbnailUrl } from "./api.js";
+import { address, info, segment } from "./api.js";
 import { Editor } from "./editor.js";
 import { offerExamples } from "./examples.js";
 import { download, ignoreStrayDrops, onChosen, onDropped, onPasted } from "./intake.js";
-import { Library, photographs } from "./library.js";
 import { announce, notify } from "./notices.js";
 import { stemOf } from "./pictures.js";
 import { QueryList } from "./queries.js";
 import { ResultList } from "./results.js";
 import { segmentAll } from "./run.js";
+import { SavedObjects } from "./saved.js";
 import { copyText, curlSnippet, pythonSnippet } from "./snippets.js";
 
 const SUFFIXES = { mask: "mask.png", cutout: "cutout.png", json: "json" };
@@ -18,7 +18,7 @@ const SNIPPETS = { curl: curlSnippet, python: pythonSnippet };
 const element = (id) => document.getElementById(id);
 const [show, give] = [element("show"), element("give")];
 const editor = new Editor(show);
-const library = new Library(element("saved"));
+const saved = new SavedObjects(show, editor);
 const queries = new QueryList(element("query-list"));
 const results = new ResultList(element("card-list"), { onOutput: saveOutput, onAgain: tryAgain });
 let running = null; // AbortController of the run in progress
@@ -26,13 +26,13 @@ let language = "curl";
 
 /** @returns {Promise<import("./api.js").Source>} */
 async function chosenObject() {
-  if (library.picked) return { set: library.picked };
+  if (saved.picked) return { set: saved.picked };
   return { pairs: await editor.shots.toPairs(), fusion: element("fusion").value };
 }
 
 /** Say in each step what is missing; true where nothing is. */
 function isComplete() {
-  const objectLack = library.picked ? "" : editor.lack;
+  const objectLack = saved.picked ? "" : editor.lack;
   const queryLack = queries.files.length ? "" : "Choose at least one photograph to find the object in.";
   notify(show, objectLack);
   notify(give, queryLack);
@@ -97,31 +97,6 @@ async function saveOutput(card, output) {
   }
 }
 
-async function saveObject(event) {
-  event.preventDefault();
-  notify(show, editor.lack);
-  if (editor.lack) return;
-  const name = element("save-name").value.trim();
-  try {
-    await library.save(name, await editor.shots.toPairs());
-    element("save").reset();
-    announce(`${name} is saved.`);
-  } catch (problem) {
-    notify(show, problem.message);
-  }
-}
-
-function showPicked() {
-  const set = library.picked;
-  element("using").hidden = !set;
-  element("painting").hidden = Boolean(set);
-  notify(show);
-  if (!set) return editor.painter.fit();
-  element("using-picture").src = thumbnailUrl(set.id);
-  element("using-name").textContent = set.name;
-  element("using-shots").textContent = `Saved object, shown by ${photographs(set.shots)}.`;
-}
-
 function writeSnippet() {
   const source = results.cards[0]?.source;
   if (!source) return;
@@ -162,7 +137,7 @@ function wireSnippets() {
 
 /** Pasted photographs go to step 1 until it shows something, then to step 2. */
 function takePasted(files) {
-  if (show.contains(document.activeElement) || !(library.picked || editor.shots.active)) editor.add(files);
+  if (show.contains(document.activeElement) || !(saved.picked || editor.shots.active)) editor.add(files);
   else queries.add(files);
 }
 
@@ -178,15 +153,12 @@ function wireSteps() {
     element("run").textContent = count > 1 ? `Segment ${count} photographs` : "Segment";
     notify(give);
   });
-  library.addEventListener("pick", showPicked);
   onChosen(element("query-file"), (files) => queries.add(files));
   onDropped(give, (files) => queries.add(files));
   onPasted(takePasted);
   ignoreStrayDrops();
   element("run").addEventListener("click", run);
   element("cancel").addEventListener("click", () => running?.abort());
-  element("using-stop").addEventListener("click", () => library.pick(null));
-  element("save").addEventListener("submit", saveObject);
 }
 
 async function describeService() {
@@ -197,6 +169,5 @@ async function describeService() {
 wireSteps();
 wireView();
 wireSnippets();
-await library.refresh();
-element("save").hidden = !library.available;
+await saved.refresh();
 await describeService();

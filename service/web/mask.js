@@ -80,6 +80,12 @@ export class MaskLayer extends EventTarget {
     });
   }
 
+  /** Begin a new history: what is painted now is where undo ends. */
+  forget() {
+    Object.assign(this, { done: [], undone: [] });
+    this.dispatchEvent(new Event("change"));
+  }
+
   get canUndo() {
     return this.done.length > 0;
   }

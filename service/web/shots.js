@@ -83,6 +83,14 @@ export class ShotList extends EventTarget {
     shot.bitmap.close();
   }
 
+  /** Put other shots in the place of these, which are returned. */
+  exchange(shots) {
+    const before = this.shots;
+    this.shots = shots;
+    this.activate(shots[0] ?? null);
+    return before;
+  }
+
   activate(shot) {
     this.active = shot;
     this.#render();
