@@ -586,7 +586,12 @@ def _change_support_set(
 
 
 def _replace_pair(
-    support_set: str, pair: str, image: Picture | None = None, mask: MaskPicture | None = None
+    support_set: str,
+    pair: str,
+    image: Picture | None = None,
+    mask: MaskPicture | None = None,
+    *,
+    mask_format: MaskFormat = "auto",
 ) -> _Call[SupportSet]:
     """Put another image or mask, or both, in the place of a pair's; what is None stays."""
     parts: list[tuple[str, Upload]] = []
@@ -596,7 +601,8 @@ def _replace_pair(
         parts.append(("support_mask", _mask(mask, "support.mask")))
     if not parts:
         raise ValueError("there is nothing to put in the pair's place; give an image or a mask")
-    return _Call("PUT", _pair_path(support_set, pair), _support_set, files=parts)
+    path, options = _pair_path(support_set, pair), _reading(mask_format)
+    return _Call("PUT", path, _support_set, options, files=parts)
 
 
 def _export_support_set(support_set: str) -> _Call[bytes]:
@@ -604,11 +610,14 @@ def _export_support_set(support_set: str) -> _Call[bytes]:
     return _Call("GET", _set_path(support_set) + "/export", _content)
 
 
-def _import_support_set(archive: str | Path | bytes, name: str | None = None) -> _Call[SupportSet]:
+def _import_support_set(
+    archive: str | Path | bytes, name: str | None = None, *, mask_format: MaskFormat = "auto"
+) -> _Call[SupportSet]:
     """Store an exported set, under its own name or another."""
     texts = {} if name is None else {"name": name}
     files = [("archive", _upload(archive, "set.zip"))]
-    return _Call("POST", "/supports/import", _support_set, texts=texts, files=files)
+    options = _reading(mask_format)
+    return _Call("POST", "/supports/import", _support_set, options, texts=texts, files=files)
 
 
 def _delete_support_set(support_set: str) -> _Call[None]:

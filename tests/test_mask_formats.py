@@ -111,3 +111,18 @@ def test_a_plain_mask_is_stored_as_sent_and_another_as_it_was_read(client) -> No
         content = client.get(path).content
         assert (content == sent) is (name == "light")
         assert_array_equal(np.array(Image.open(BytesIO(content)).convert("L")), OBJECT * 255)
+
+
+def test_a_pair_is_replaced_and_a_set_imported_with_a_mask_read_as_asked(client) -> None:
+    stored = ask(client, "/supports", grey_mask()).json()
+    mask = [file("support_mask", label_map())]
+    pair = f"/supports/{stored['id']}/pairs/{stored['pairs'][0]['id']}"
+    assert client.put(pair, files=mask).json()["code"] == "ambiguous_mask"
+    reply = client.put(f"{pair}?mask_format=labels", files=mask)
+    assert reply.headers["X-Mask-Reading"].startswith("labels; share=")
+    assert reply.json()["pairs"][0]["area"] == INNER.sum()
+    moved = client.get(f"/supports/{stored['id']}/export").content
+    parts = [file("archive", moved)]
+    again = client.post("/supports/import", files=parts, data={"name": "moved"})
+    assert again.json()["pairs"][0]["area"] == INNER.sum()
+    assert again.headers["X-Mask-Reading"].startswith("light; share=")
