@@ -29,7 +29,7 @@ _ENTRY, _CHANCE_ENTRIES = b"PK\1\2", 16
 # What zipfile answers a broken archive with.
 _BROKEN = (
     *(BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error, struct.error),
-    *(LookupError, OverflowError, AttributeError, TypeError),
+    *(LookupError, OverflowError),
 )
 
 
