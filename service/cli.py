@@ -312,6 +312,17 @@ def prepare(**flags: str | None) -> None:
 
 
 @main.command()
+@click.argument("checkpoints", type=EXISTING_FILE, nargs=-1, required=True)
+def graphs(checkpoints: tuple[Path, ...]) -> None:
+    """Write NAME.graphs beside each of CHECKPOINTS, which are then served without torch."""
+    from model.checkpoint import load_checkpoint
+    from model.executors.export import write_portable
+
+    for path in checkpoints:
+        click.echo(write_portable(load_checkpoint(path)))
+
+
+@main.command()
 def openapi() -> None:
     """Print the OpenAPI description (docs/openapi.json)."""
     from service.app import create_app

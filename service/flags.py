@@ -9,6 +9,9 @@ import click
 
 from service.mending import MENDABLE, sentence
 
+# Serving on a CPU needs none of them.
+OF_EXTRAS = ("torch", "torchvision", "matplotlib")
+
 
 class OneSentence(click.Group):
     """Whatever a user can mend is one sentence on standard error and exit code 1; Ctrl-C is 130."""
@@ -22,6 +25,13 @@ class OneSentence(click.Group):
             ctx.exit(128 + signal.SIGINT)
         except MENDABLE as error:
             raise click.ClickException(sentence(error)) from error
+        except ModuleNotFoundError as error:
+            if error.name not in OF_EXTRAS:
+                raise
+            raise click.ClickException(
+                f"this command needs {error.name}, which is not installed; "
+                "pip install 'sg-one-service[train]', or in a clone make install"
+            ) from error
 
 
 class SettingsCommand(click.Command):

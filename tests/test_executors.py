@@ -1,6 +1,7 @@
 """Every executor gives what torch gives, in float32; which one runs what."""
 
 import dataclasses
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from model.checkpoint import Card, Checkpoint, load_checkpoint, save_checkpoint
 from model.episode import FUSIONS, Support
 from model.errors import DeviceError
 from model.executors.choose import Placement, open_executor
-from model.executors.export import STEPS, graph_folder, load_graphs
+from model.executors.export import STEPS, graph_folder, load_graphs, write_portable
 from model.executors.openvino import OpenVinoExecutor
 from model.executors.protocol import split_shots, stack_shots
 from model.network.architecture import SGOneConfig
@@ -190,9 +191,38 @@ def test_a_network_that_reads_supports_apart_is_run_by_torch(tmp_path, cache):
         open_executor(checkpoint, Placement("openvino", "cpu", cache=cache))
 
 
+def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """As if the package were not installed."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == package else found(name)
+    )
+
+
+def test_without_torch_what_takes_it_is_one_sentence(tmp_path, cache, monkeypatch):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    hide(monkeypatch, "torch")
+    for placement in (Placement("torch", "cpu"), Placement(device="cuda")):
+        with pytest.raises(DeviceError, match=r"takes torch.*'sg-one-service\[torch\]'"):
+            open_executor(checkpoint, placement)
+    with pytest.raises(DeviceError, match=r"run sgone graphs network\.safetensors"):
+        open_executor(checkpoint, Placement(device="cpu", cache=tmp_path / "empty"))
+
+
+def test_without_torch_a_gpu_is_left_alone_and_the_log_says_so(
+    tmp_path, cache, monkeypatch, caplog
+):
+    checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
+    write_portable(checkpoint)
+    hide(monkeypatch, "torch")
+    monkeypatch.setattr("model.executors.choose.GPU_TRACES", (tmp_path,))
+    assert open_executor(checkpoint, Placement(cache=cache)).name == "openvino"
+    assert "for the GPU pip install" in caplog.text
+
+
 def test_without_openvino_torch_runs_it_and_the_fix_is_named(tmp_path, cache, monkeypatch):
     checkpoint = checkpoint_of(NETWORKS["similarity"], tmp_path)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    hide(monkeypatch, "openvino")
     assert open_executor(checkpoint, Placement(device="cpu", cache=cache)).name == "torch"
     with pytest.raises(DeviceError, match="pip install"):
         open_executor(checkpoint, Placement("openvino", "cpu", cache=cache))

@@ -1,6 +1,7 @@
 """Which executor runs a checkpoint: OpenVINO on a CPU, torch on a GPU or where asked for."""
 
 import importlib.util
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ and many of CUDA's, which share their memory; each number of shots has shapes of
 """
 GPU_TRACES = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/proc/driver/nvidia/version")))
 """Files of NVIDIA's driver. torch is asked for a GPU only where one of them exists."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _openvino_obstacle(checkpoint: Checkpoint, placement: Placement) -> str:
     """Why OpenVINO is not to run it, as the end of a sentence; empty where it is."""
     network = checkpoint.architecture
     if importlib.util.find_spec("openvino") is None:
-        return "it is not installed; pip install 'sg-one-service[openvino]', or choose torch"
+        return "it is not installed; pip install openvino, or choose torch"
     if network.separate_networks or network.support_mask in ("image", "channels"):
         return "this network reads supports apart from queries; choose torch"
     on_cpu = placement.device == "cpu" or (placement.device == "auto" and not _gpu_is_here())
@@ -84,12 +86,24 @@ def _openvino_obstacle(checkpoint: Checkpoint, placement: Placement) -> str:
 def _gpu_is_here() -> bool:
     if not any(trace.exists() for trace in GPU_TRACES):
         return False
+    if not _torch_is_here():
+        _log.warning("the CPU serves: for the GPU pip install 'sg-one-service[torch]'")
+        return False
     import torch
 
     return torch.cuda.is_available()
 
 
+def _torch_is_here() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
 def _open_torch(checkpoint: Checkpoint, placement: Placement) -> Executor:
+    if not _torch_is_here():
+        raise DeviceError(
+            f"executor {placement.executor} with device {placement.device} takes torch, which is "
+            "not installed; pip install 'sg-one-service[torch]', or choose openvino and cpu"
+        )
     import torch
 
     from model.executors.torch import TorchExecutor, choose_device, choose_precision
