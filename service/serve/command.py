@@ -4,7 +4,7 @@ import logging
 
 from service.metrics.logs import configure_logging
 from service.serve import process as serving
-from service.serve.listener import bind
+from service.serve.listener import bind, browser_url
 from service.serve.supervisor import supervise
 from service.settings import Settings, deprecated_settings
 
@@ -24,6 +24,7 @@ def serve(settings: Settings) -> None:
         _log.warning("no longer used, and refused from 0.4.0 on: %s", ", ".join(names))
     with bind(settings) as listener:
         if settings.workers == 1:
-            serving.run(settings, listener)
+            ready = "ready: open " + browser_url(listener)
+            serving.run(settings, listener, on_ready=lambda engine: _log.info(ready))
         else:
             supervise(settings, listener)

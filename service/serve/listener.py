@@ -43,6 +43,13 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
+def browser_url(listener: socket.socket) -> str:
+    """Where a browser on this machine finds the listener."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def turn_newcomers_away(listener: socket.socket) -> None:
     """Ignore new handshakes from now on, but finish those that have begun.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from service.http.protocol import BoundedProtocol, Connections
-from service.serve.listener import has_unread_bytes, turn_newcomers_away
+from service.serve.listener import browser_url, has_unread_bytes, turn_newcomers_away
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=grace_seconds(settings),
     )
-    host, port = listener.getsockname()[:2]
-    _log.info("listening on http://%s:%d as soon as the network is warm", host, port)
+    _log.info("listening on %s as soon as the network is warm", browser_url(listener))
     server = _Server(
         config, app, settings.drain_ms / 1e3, gives_up_address, lambda: on_ready(engine)
     )

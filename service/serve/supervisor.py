@@ -19,6 +19,7 @@ from types import FrameType
 
 from service.errors import SettingsError
 from service.metrics.joint import forget_gauges, joint_metrics
+from service.serve.listener import browser_url
 from service.serve.process import grace_seconds
 from service.serve.workers import Failed, Lifeline, Ready, Worker
 from service.settings import Settings
@@ -111,6 +112,7 @@ class Supervisor:
         if self._serving or self._deadline is not None:
             return
         self._serving = True
+        _log.info("ready: open %s", browser_url(self._listener))
         count = self._settings.workers
         self._due = dict.fromkeys(range(2, count + 1), 0.0)
         warn_of_memory(device, count)
