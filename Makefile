@@ -6,20 +6,31 @@ BIN := .venv/bin
 SERVICE_VENV ?= .venv
 BENCH := .venv-bench/bin/python
 
-.PHONY: install serve test hostile check release-check lock bench bench-quick bench-gpu clean
+.PHONY: install serve test hostile check release-check lock graphs bench bench-quick bench-gpu clean
+
+# What serving takes: OpenVINO on a CPU; beside an NVIDIA driver, or with EXTRA=cuda, torch as well.
+EXTRA ?= $(shell { command -v nvidia-smi || ls -d /proc/driver/nvidia; } >/dev/null 2>&1 && echo cuda || echo serve)
 
 install: .venv/installed
 
-.venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "Python 3.11 or 3.12 is needed: make install PYTHON=/path/to/python3.11")'
+serve: $(if $(wildcard .venv/installed),.venv/installed,.venv/$(EXTRA))
+	$(BIN)/sgone serve
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed: make install PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+
+# Modules are compiled when they are first imported, which are far fewer than those that lie there.
+.venv/serve .venv/cuda: .venv/%: requirements-%.lock pyproject.toml | .venv/pyvenv.cfg
+	$(BIN)/python release/install.py $< --no-compile
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.venv/installed: requirements.lock pyproject.toml | .venv/pyvenv.cfg
+	$(BIN)/python release/install.py $<
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(BIN)/sgone prepare
 	touch $@
-
-serve: install
-	$(BIN)/sgone serve
 
 test: install
 	$(BIN)/python -m pytest
@@ -40,9 +51,16 @@ check: install
 release-check: install
 	$(BIN)/python release/checklist.py $(RELEASE_OPTIONS)
 
-# Pins every dependency, the extras included, for Linux and macOS alike.
+# Pins for Linux and macOS alike: everything, and of that what serving takes on a CPU and on a GPU.
+COMPILE := uv pip compile pyproject.toml --quiet --universal --no-header --no-annotate
 lock:
-	uv pip compile pyproject.toml --all-extras --universal --no-header --no-annotate --output-file requirements.lock
+	$(COMPILE) --all-extras --output-file requirements.lock
+	$(COMPILE) --extra postgres --constraint requirements.lock --output-file requirements-serve.lock
+	$(COMPILE) --extra postgres --extra torch --constraint requirements.lock --output-file requirements-cuda.lock
+
+# After a change of the network or the weights: what serves the shipped checkpoints without torch.
+graphs: install
+	$(BIN)/sgone graphs weights/*.safetensors
 
 # Ours against its peers, 25 minutes on two quiet cores; what is measured already is kept, so that a
 # run that was stopped goes on. BENCH_OPTIONS=--help lists the rest.

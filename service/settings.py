@@ -11,7 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.errors import SettingsError
 
 PREFIX = "SGONE_"
-SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
+_ROOT = Path(__file__).parents[1]
+# In a clone the weights lie beside the code, in an installed wheel inside the model package.
+_WEIGHTS = _ROOT / "weights" if (_ROOT / "pyproject.toml").exists() else _ROOT / "model" / "weights"
+SHIPPED_CHECKPOINT = _WEIGHTS / "sgone-mobilenet-v2.safetensors"
 # The same as in model.images.opening; here again, so that settings are read without Pillow.
 PILLOW_MAX_PIXELS = 89_478_485
 
