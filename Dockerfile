@@ -1,30 +1,33 @@
-# The service with its weights: one image for GPU and CPU, as the index's torch for Linux has CUDA.
-FROM python:3.11-slim-bookworm AS requirements
-COPY pyproject.toml requirements.lock /requirements/
-WORKDIR /requirements
-# The lock also pins the development tools; what the service runs on, with SQLite or PostgreSQL, is
-# in pyproject.toml alone.
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['openvino'], *project['optional-dependencies']['postgres'], sep='\n')" > runtime.txt
+# The service with its weights. LOCK=serve runs on a CPU, LOCK=cuda on an NVIDIA GPU as well.
+# Where images must never change, name the base with its digest: --build-arg PYTHON=NAME@sha256:...
+ARG PYTHON=python:3.11-slim-bookworm
 
-FROM python:3.11-slim-bookworm
-WORKDIR /app
-# Copied from the stage above, so that only a change of a dependency installs the gigabytes again.
-COPY --from=requirements /requirements/runtime.txt /requirements/requirements.lock /requirements/
-RUN pip install --no-cache-dir --root-user-action=ignore \
-    --requirement /requirements/runtime.txt --constraint /requirements/requirements.lock
+FROM ${PYTHON} AS builder
+WORKDIR /build
+ARG LOCK=serve
+RUN python -m venv /venv
+# The dependencies are a layer of their own, so that only a change of the lock installs them again.
+COPY requirements-${LOCK}.lock release/install.py ./
+RUN /venv/bin/python install.py requirements-${LOCK}.lock --no-cache-dir
+# What only compiles or tests: headers, static libraries, and triton, which torch.compile alone needs.
+RUN cd /venv/lib/python3*/site-packages && rm -rf triton triton-*.dist-info torch/include torch/test \
+    && find . -path '*/nvidia/*' \( -name include -o -name '*.a' \) -prune -exec rm -rf {} +
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY weights weights
-COPY LICENSE README.md pyproject.toml ./
 COPY model model
 COPY service service
-# Editable, as in a clone: the service finds its weights beside its code.
-RUN pip install --no-cache-dir --root-user-action=ignore --no-deps --no-build-isolation --editable . \
-    && python -m compileall -q model service \
-    && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone \
-    && install --directory --owner 10001 --group 10001 /data
+RUN /venv/bin/python -m pip install --no-cache-dir --no-deps . \
+    && /venv/bin/python -m pip uninstall --quiet --yes setuptools pip
 
-# The shipped checkpoint is prepared for OpenVINO here, so that no start waits for it.
-ENV SGONE_CACHE_DIR=/app/cache
+FROM ${PYTHON}
+WORKDIR /app
+COPY --from=builder /venv /venv
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone \
+    && install --directory --owner 10001 --group 10001 /data
+# OpenVINO compiles its graphs here, so that no start waits for it.
+ENV PATH=/venv/bin:$PATH SGONE_CACHE_DIR=/app/cache
 RUN sgone prepare && chmod -R a+rX /app/cache
+COPY weights/sgone-mobilenet-v2-fold0.* weights/sgone-vgg16.* weights/manifest.toml /app/weights/
 
 # Batches are spooled to TMPDIR, and Compose's /tmp lies in memory.
 ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 TMPDIR=/data \

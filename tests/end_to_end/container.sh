@@ -5,7 +5,7 @@
 #   tests/end_to_end/container.sh
 #
 # It needs docker with Compose (2, or 1.29), curl, the virtual environment (make install, or PYTHON
-# names an interpreter) and 15 GB of disk, and publishes on loopback only. Where no engine runs,
+# names an interpreter) and 3 GB of disk, and publishes on loopback only. Where no engine runs,
 # DOCKER_ENGINE names a script that brings one up: `$DOCKER_ENGINE start` prints the line
 # `export DOCKER_HOST=...`.
 set -euo pipefail
@@ -181,6 +181,22 @@ check_metrics() {
     'sum(sgone_stage_seconds_sum{stage="segment"}) / sum(sgone_stage_seconds_count{stage="segment"})')"
 }
 
+# At most 1 GB, and without torch.
+check_size() {
+  local bytes
+  bytes=$(docker image inspect --format '{{.Size}}' sg-one-service)
+  ((bytes <= 1000000000)) || fail "the image takes $bytes bytes"
+  ! docker exec "$container" python -c 'import torch' 2>/dev/null || fail "torch is in the image for CPUs"
+  ok "$bytes bytes, without torch"
+}
+
+check_limits() {
+  local limits
+  limits=$(docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "$container")
+  [[ $limits == "4294967296 512" ]] || fail "limits of memory and processes: $limits"
+  ok "limits: $limits; in use: $(docker stats --no-stream --format '{{.MemUsage}}, {{.PIDs}} threads' "$container")"
+}
+
 check_running() {
   local ready info user
   ready=$(get $service/readyz)
@@ -241,6 +257,8 @@ compose up --detach --no-build >"$work/up.log" 2>&1 || { cat "$work/up.log"; fai
 container=$(compose ps --quiet service)
 wait_until 120 "healthy" health_is healthy
 check_running
+check_size
+check_limits
 step "masks"
 make_inputs
 check_masks
