@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from model.data.listing import SegmentationDataset
-from model.data.sampling import EpisodeViews, View
+from model.datasets.listing import SegmentationDataset
+from model.datasets.sampling import EpisodeViews, View
 from model.episode import VOID
 
 _SUPPORT, _TRUTH, _PREDICTION, _VOID = (0, 90, 255), (0, 160, 60), (230, 30, 30), (128, 128, 128)

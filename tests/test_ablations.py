@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 import model
 from model.checkpoint import Card, load_checkpoint, save_checkpoint
-from model.data.folder import image_folder
-from model.data.sampling import (
+from model.datasets.folder import image_folder
+from model.datasets.sampling import (
     EpisodeSampler,
     EpisodeViews,
     EpisodicDataset,

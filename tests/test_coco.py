@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from model.data.coco import coco_instances
-from model.data.layouts import open_dataset
+from model.datasets.coco import coco_instances
+from model.datasets.layouts import open_dataset
 from model.episode import VOID
 from model.errors import DatasetError
 from model.training.recipe import Data, split

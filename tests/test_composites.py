@@ -22,9 +22,9 @@ from model.composites.cutouts import (
     write_pair,
 )
 from model.composites.near_voc import CALTECH_101, IMAGENET_THINGS, shows_voc
-from model.data.folder import image_folder
-from model.data.listing import open_image
-from model.data.pascal import CLASSES
+from model.datasets.folder import image_folder
+from model.datasets.listing import open_image
+from model.datasets.pascal import CLASSES
 from model.errors import ConfigError, DatasetError
 from service import cli
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.data.folder import image_folder
-from model.data.layouts import open_dataset
-from model.data.listing import join
-from model.data.pascal import CLASSES, pascal_voc
+from model.datasets.folder import image_folder
+from model.datasets.layouts import open_dataset
+from model.datasets.listing import join
+from model.datasets.pascal import CLASSES, pascal_voc
 from model.episode import VOID
 from model.errors import DatasetError
 from model.evaluation.bench import open_data

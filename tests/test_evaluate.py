@@ -10,8 +10,8 @@ from PIL import Image
 
 from labelled import write_crowded, write_pairs
 from model.checkpoint import load_checkpoint
-from model.data.pascal import CLASSES
-from model.data.sampling import View
+from model.datasets.pascal import CLASSES
+from model.datasets.sampling import View
 from model.errors import CheckpointError, ConfigError
 from model.evaluation import evaluate
 from model.evaluation.bench import Experiment, open_bench, open_data

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from model.composites.composites import _background
-from model.data.folder import image_folder
+from model.datasets.folder import image_folder
 from model.distillation.views import _read
 from model.episode import Support
 from model.errors import ModelError

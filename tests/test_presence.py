@@ -8,7 +8,7 @@ import torch
 
 from labelled import write_pairs
 from model.checkpoint import load_checkpoint
-from model.data.sampling import EpisodeViews, View
+from model.datasets.sampling import EpisodeViews, View
 from model.decision import Decision
 from model.errors import ConfigError, DatasetError
 from model.evaluation import evaluate

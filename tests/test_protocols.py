@@ -8,8 +8,8 @@ import torch
 
 from labelled import SIZE, oracle, write_masks, write_pairs
 from model.checkpoint import load_checkpoint
-from model.data.layouts import open_dataset
-from model.data.sampling import View
+from model.datasets.layouts import open_dataset
+from model.datasets.sampling import View
 from model.episode import FUSIONS, VOID, Support
 from model.errors import DatasetError
 from model.evaluation.gallery import Gallery

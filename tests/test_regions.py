@@ -9,7 +9,7 @@ from PIL import Image
 from model.composites import regions
 from model.composites.regions import RegionPlan, find_regions
 from model.composites.variation import Variation, relight
-from model.data.folder import image_folder
+from model.datasets.folder import image_folder
 from model.errors import DatasetError
 from service.cli import main
 

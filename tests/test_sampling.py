@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.data.augmentation import TrainingTransform
-from model.data.pascal import pascal_voc
-from model.data.sampling import EpisodeSampler, EpisodicDataset, View, ViewLoader, collate
+from model.datasets.augmentation import TrainingTransform
+from model.datasets.pascal import pascal_voc
+from model.datasets.sampling import EpisodeSampler, EpisodicDataset, View, ViewLoader, collate
 from model.episode import VOID
 from model.errors import DatasetError
 from trees import write_voc

@@ -17,7 +17,7 @@ from safetensors.torch import load, load_file, save, save_file
 
 from killed import kill_at_step
 from model.checkpoint import load_checkpoint
-from model.data.sampling import View, ViewLoader
+from model.datasets.sampling import View, ViewLoader
 from model.errors import CheckpointError, ConfigError, DatasetError, DivergenceError
 from model.network.backbone import normalise
 from model.network.siamese import SiameseBackbone

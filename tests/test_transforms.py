@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from model.data.augmentation import TrainingTransform, square
+from model.datasets.augmentation import TrainingTransform, square
 from model.network.backbone import normalise
 from model.network.guidance import union
 from model.transforms import (

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from model.composites.cutouts import list_categories, list_photographs, write_cutouts, write_pair
 from model.composites.near_voc import shows_voc
-from model.data.listing import open_image
+from model.datasets.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import DatasetError
 from model.images.pixels import photograph_pixels

@@ -16,9 +16,9 @@ from cv2.typing import MatLike
 from PIL import Image
 
 from model.composites.near_voc import CALTECH_101
-from model.data.folder import PHOTOGRAPH_SUFFIXES, photographs_in
-from model.data.leftovers import is_leftover
-from model.data.listing import open_image
+from model.datasets.folder import PHOTOGRAPH_SUFFIXES, photographs_in
+from model.datasets.leftovers import is_leftover
+from model.datasets.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import ConfigError, DatasetError
 from model.images.pixels import photograph_pixels
@@ -83,7 +83,7 @@ def write_cutouts(source: Path, target: Path, limit: int, seed: int) -> list[Pat
 
 
 def write_pair(stem: Path, photograph: Photograph, mask: ObjectMask) -> Path:
-    """Write STEM.png (one channel, 0 and 255) and STEM.jpg, as ``model.data.folder`` reads them."""
+    """Write STEM.png (grey, 0 and 255) and STEM.jpg, as ``model.datasets.folder`` reads them."""
     Image.fromarray(mask.astype(np.uint8) * 255).save(stem.with_suffix(".png"))
     path = stem.with_suffix(".jpg")
     Image.fromarray(photograph).save(path, quality=95)

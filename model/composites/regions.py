@@ -20,7 +20,7 @@ from tqdm import tqdm
 from model.composites.cutouts import list_photographs, write_pair
 from model.composites.near_voc import shows_voc
 from model.composites.variation import Variation
-from model.data.listing import open_image
+from model.datasets.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import DatasetError
 from model.images.pixels import photograph_pixels

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from model.data.leftovers import is_leftover
-from model.data.listing import read_all, read_lines
+from model.datasets.leftovers import is_leftover
+from model.datasets.listing import read_all, read_lines
 from model.errors import DatasetError, ImageFileError
 from model.images.opening import open_upright
 from model.images.pixels import photograph_pixels

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.checkpoint import Checkpoint
-from model.data.layouts import open_dataset
-from model.data.listing import SegmentationDataset
+from model.datasets.layouts import open_dataset
+from model.datasets.listing import SegmentationDataset
 from model.episode import Fusion
 from model.errors import DatasetError
 from model.evaluation.baselines import BaselineName

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoint import load_checkpoint, write_atomically
-from model.data.pascal import CLASSES
+from model.datasets.pascal import CLASSES
 from model.errors import ConfigError
 from model.evaluation.baselines import BASELINES
 from model.evaluation.bench import Bench, Experiment, NamedDataset, open_bench, open_data

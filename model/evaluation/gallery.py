@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from torch import Tensor
 
-from model.data.listing import SegmentationDataset
-from model.data.sampling import View
+from model.datasets.listing import SegmentationDataset
+from model.datasets.sampling import View
 from model.episode import Photograph
 from model.evaluation.protocols import Prepared, Protocol
 from model.executors.protocol import EncodedShots, Executor, ImageFeatures, PreparedSupport

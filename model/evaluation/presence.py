@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.data.listing import SegmentationDataset
-from model.data.sampling import EpisodeViews, View
+from model.datasets.listing import SegmentationDataset
+from model.datasets.sampling import EpisodeViews, View
 from model.decision import Decision
 from model.errors import DatasetError
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery

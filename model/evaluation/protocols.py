@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.augmentation import object_weights, square
-from model.data.listing import SegmentationDataset
-from model.data.sampling import EpisodeSampler, EpisodeViews, View
+from model.datasets.augmentation import object_weights, square
+from model.datasets.listing import SegmentationDataset
+from model.datasets.sampling import EpisodeSampler, EpisodeViews, View
 from model.episode import Photograph
 from model.transforms import TransformConfig, network_size, resize_image, resize_mask
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.data.sampling import EpisodeViews, View
+from model.datasets.sampling import EpisodeViews, View
 from model.episode import Fusion
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
 from model.evaluation.presence import Finder

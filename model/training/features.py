@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.checkpoint import write_atomically
-from model.data.augmentation import object_weights
-from model.data.sampling import EpisodeViews, View, ViewLoader
+from model.datasets.augmentation import object_weights
+from model.datasets.sampling import EpisodeViews, View, ViewLoader
 from model.network.backbone import Features, normalise
 from model.network.siamese import SiameseBackbone
 from model.transforms import TransformConfig

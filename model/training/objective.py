@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.data.sampling import EpisodeBatch
+from model.datasets.sampling import EpisodeBatch
 from model.episode import VOID
 from model.network.backbone import normalise
 from model.network.sgone import SGOne

@@ -17,8 +17,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from model.configuration import read_toml
-from model.data.layouts import Layout, open_dataset
-from model.data.listing import SegmentationDataset, join
+from model.datasets.layouts import Layout, open_dataset
+from model.datasets.listing import SegmentationDataset, join
 from model.errors import ConfigError, DatasetError
 from model.images.masks import MaskFormat
 from model.network.sgone import SGOneConfig

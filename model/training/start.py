@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from model.data.sampling import EpisodeViews
+from model.datasets.sampling import EpisodeViews
 from model.errors import ConfigError
 from model.network.heads import GuidanceBranch
 from model.network.pretrained import load_imagenet_weights

@@ -14,8 +14,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from model.checkpoint import Card, save_checkpoint
-from model.data.augmentation import TrainingTransform
-from model.data.sampling import EpisodeBatch, EpisodeSampler, EpisodicDataset, ViewLoader, collate
+from model.datasets.augmentation import TrainingTransform
+from model.datasets.sampling import (
+    EpisodeBatch,
+    EpisodeSampler,
+    EpisodicDataset,
+    ViewLoader,
+    collate,
+)
 from model.divergence import check_step, check_weights
 from model.executors.torch import choose_device
 from model.images.masks import MaskFormat

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.data.sampling import EpisodeSampler, EpisodeViews, ViewLoader
+from model.datasets.sampling import EpisodeSampler, EpisodeViews, ViewLoader
 from model.metrics import IoUMeter, Scores
 from model.network.sgone import SGOne
 from model.pictures import GridRow, draw_grid

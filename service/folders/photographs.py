@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from model.data.leftovers import is_leftover
+from model.datasets.leftovers import is_leftover
 from service.errors import SettingsError, UndecodableImageError
 from service.images.codec import Part
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as masks
 from pydantic import BeforeValidator, Field, PositiveInt, TypeAdapter, ValidationError
 
-from model.data.regions import Coordinate, RunLengths, encode_region
+from model.datasets.regions import Coordinate, RunLengths, encode_region
 from model.errors import DatasetError
 from model.text import read_text
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.exports import choose_export
-from model.data.instances import Scene, read_instances
-from model.data.listing import Sample, SegmentationDataset, Subset
-from model.data.lookup import find_photographs, name_parts
+from model.datasets.exports import choose_export
+from model.datasets.instances import Scene, read_instances
+from model.datasets.listing import Sample, SegmentationDataset, Subset
+from model.datasets.lookup import find_photographs, name_parts
 from model.episode import VOID
 from model.errors import DatasetError
 

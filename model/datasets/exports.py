@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.data.leftovers import is_leftover
-from model.data.listing import Subset
+from model.datasets.leftovers import is_leftover
+from model.datasets.listing import Subset
 from model.errors import DatasetError
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')

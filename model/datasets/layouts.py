@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from model.data.coco import coco_instances, default_annotations
-from model.data.exports import find_exports
-from model.data.folder import has_pairs, holds_photographs, image_folder
-from model.data.listing import SegmentationDataset, Subset
-from model.data.pascal import default_list, pascal_voc
+from model.datasets.coco import coco_instances, default_annotations
+from model.datasets.exports import find_exports
+from model.datasets.folder import has_pairs, holds_photographs, image_folder
+from model.datasets.listing import SegmentationDataset, Subset
+from model.datasets.pascal import default_list, pascal_voc
 from model.errors import DatasetError
 from model.images.masks import MaskFormat
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.data.leftovers import is_leftover
-from model.data.listing import (
+from model.datasets.leftovers import is_leftover
+from model.datasets.listing import (
     LabelReader,
     Sample,
     SegmentationDataset,
@@ -22,7 +22,7 @@ from model.data.listing import (
     read_all,
     read_lines,
 )
-from model.data.lookup import name_parts, spelled
+from model.datasets.lookup import name_parts, spelled
 from model.errors import AmbiguousMaskError, DatasetError, MaskFormatError
 from model.images.masks import MaskFormat, read_mask
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from model.data.listing import (
+from model.datasets.listing import (
     Sample,
     SegmentationDataset,
     Subset,
@@ -18,7 +18,7 @@ from model.data.listing import (
     read_all,
     read_lines,
 )
-from model.data.lookup import name_parts, spelled
+from model.datasets.lookup import name_parts, spelled
 from model.episode import VOID
 from model.errors import DatasetError
 

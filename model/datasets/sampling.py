@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.data.augmentation import TrainingTransform, object_weights, square
-from model.data.listing import SegmentationDataset
+from model.datasets.augmentation import TrainingTransform, object_weights, square
+from model.datasets.listing import SegmentationDataset
 from model.errors import DatasetError
 
 Balance = Literal["class", "sample"]
