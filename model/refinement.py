@@ -22,19 +22,22 @@ SMOOTHNESS = 3e-4
 """Variance of colours in 0..1 below which a window has no edge to follow."""
 FINEST = 1536
 """Pixels of the longest side beyond which the refined map is enlarged: 1.8 megapixels of 12."""
-STRIP = 1 << 18
-"""Pixels that are put together at a time: their coefficients are four times as many floats."""
 
 Maps = NDArray[np.float32]
 """(h, w, ...)."""
 
 
 def guide_of(photograph: Photograph) -> Photograph:
-    """(H, W, 3) -> all of it that borders are refined by: its longest side at most FINEST."""
-    size = _shrunk((photograph.shape[0], photograph.shape[1]), FINEST)
-    if size == (photograph.shape[1], photograph.shape[0]):
-        return photograph
-    return _resized(photograph, size).astype(np.uint8, copy=False)
+    """(H, W, 3) uint8 -> all that ``refine`` reads of it: at most FINEST pixels a side.
+
+    Bilinear in steps of two at most, which read every pixel: six times as fast as INTER_AREA.
+    """
+    height, width = photograph.shape[:2]
+    fine = _shrunk((height, width), FINEST)
+    while fine != (width, height):
+        width, height = max(fine[0], (width + 1) // 2), max(fine[1], (height + 1) // 2)
+        photograph = np.asarray(cv2.resize(photograph, (width, height)), np.uint8)
+    return photograph
 
 
 def refine(photograph: Photograph, probability: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -47,14 +50,10 @@ def refine(photograph: Photograph, probability: NDArray[np.float32]) -> NDArray[
     colours = np.float32(1 / 255) * _resized(photograph, coarse).astype(np.float32)
     small = _resized(probability, coarse).astype(np.float32)
     coefficients = _coefficients(colours, small, max(1, round(RADIUS * max(coarse))))
-    return enlarged(_apply(guide_of(photograph), coefficients), (height, width))
-
-
-def enlarged(probability: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """(h, w) -> (H, W), bilinear; the same array where it has that size."""
-    if probability.shape == size:
-        return probability
-    return np.asarray(cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR))
+    refined = _apply(guide_of(photograph), coefficients)
+    if refined.shape == probability.shape:
+        return refined
+    return np.asarray(cv2.resize(refined, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -87,12 +86,20 @@ def _coefficients(colours: Maps, probability: NDArray[np.float32], radius: int) 
 
 
 def _solve(matrices: Maps, vectors: Maps) -> Maps:
-    """(h, w, 3, 3) symmetric and (h, w, 3) -> (h, w, 3), by cofactors: ten times LAPACK's pace."""
-    first, second, third = np.moveaxis(matrices, -2, 0)
-    cofactors = [np.cross(second, third), np.cross(third, first), np.cross(first, second)]
-    determinant = (first * cofactors[0]).sum(axis=-1, keepdims=True)
-    inverse = np.stack(cofactors, axis=-1) / determinant[..., None]
-    return np.asarray((inverse @ vectors[..., None])[..., 0], np.float32)
+    """(h, w, 3, 3) symmetric and (h, w, 3) -> (h, w, 3), by cofactors: a tenth of LAPACK's time."""
+    (a, b, c), (_, d, e), (_, _, f) = np.moveaxis(matrices, (-2, -1), (0, 1))
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
+    fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
+    solution = np.stack(
+        [
+            first * x + second * y + third * z,
+            second * x + fourth * y + fifth * z,
+            third * x + fifth * y + sixth * z,
+        ],
+        axis=-1,
+    )
+    return np.asarray(solution / (a * first + b * second + c * third)[..., None], np.float32)
 
 
 def _window_means(maps: Maps, radius: int) -> Maps:
@@ -102,25 +109,11 @@ def _window_means(maps: Maps, radius: int) -> Maps:
 
 
 def _apply(photograph: Photograph, coefficients: Maps) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 and (h, w, 4) -> (H, W), in strips of rows."""
-    height, width = photograph.shape[:2]
-    refined = np.empty((height, width), np.float32)
-    rows = max(1, STRIP // width)
-    for top in range(0, height, rows):
-        strip = photograph[top : top + rows]
-        weights = _rows(coefficients, top, len(strip), (height, width))
-        colours = cv2.multiply(strip, weights[..., :3], scale=1 / 255, dtype=cv2.CV_32F)
-        total = cv2.transform(colours, np.ones((1, 3), np.float32))
-        refined[top : top + rows] = cv2.add(total, weights[..., 3])
-    return np.asarray(refined.clip(0, 1, out=refined))
-
-
-def _rows(maps: Maps, top: int, count: int, size: tuple[int, int]) -> Maps:
-    """``count`` rows from ``top`` on of the maps enlarged to (H, W), bilinear."""
-    columns = cv2.resize(maps, (size[1], maps.shape[0]), interpolation=cv2.INTER_LINEAR)
-    places = (np.arange(top, top + count) + 0.5) * maps.shape[0] / size[0] - 0.5
-    places = places.clip(0, maps.shape[0] - 1)
-    above = places.astype(int)
-    below = np.minimum(above + 1, maps.shape[0] - 1)
-    share = (places - above).astype(np.float32)[:, None, None]
-    return np.asarray(columns[above] * (1 - share) + columns[below] * share, np.float32)
+    """(H, W, 3) uint8 and (h, w, 4) -> (H, W)."""
+    size = photograph.shape[1], photograph.shape[0]
+    weights = cv2.resize(np.ascontiguousarray(coefficients[..., :3]), size)
+    colours = cv2.multiply(photograph, weights, scale=1 / 255, dtype=cv2.CV_32F)
+    total = cv2.transform(colours, np.ones((1, 3), np.float32))
+    constant = cv2.resize(np.ascontiguousarray(coefficients[..., 3]), size)
+    refined = np.asarray(cv2.add(total, constant), np.float32)
+    return refined.clip(0, 1, out=refined)

@@ -1,9 +1,10 @@
 """Borders that follow the photograph."""
 
+import cv2
 import numpy as np
 import pytest
 
-from model.refinement import FINEST, _apply, _coefficients, refine
+from model.refinement import FINEST, _coefficients, guide_of, refine
 
 
 def disc(height=120, width=160, radius=35):
@@ -65,14 +66,25 @@ def test_a_photograph_of_many_pixels_is_refined_at_its_own_size():
     assert refine(photograph, probability).shape == size
 
 
-def test_strips_of_rows_join_without_a_seam(monkeypatch):
-    rng = np.random.default_rng(1)
-    photograph = rng.integers(0, 256, (64, 48, 3), np.uint8)
-    colours = rng.random((16, 12, 3), np.float32)
-    coefficients = _coefficients(colours, rng.random((16, 12), np.float32), 2)
-    whole = _apply(photograph, coefficients)
-    monkeypatch.setattr("model.refinement.STRIP", 48 * 5)
-    assert np.allclose(_apply(photograph, coefficients), whole, atol=1e-6)
+@pytest.mark.parametrize("size", [(3000, 4000), (1537, 20), (7, 5001)])
+def test_the_guide_of_a_large_photograph_refines_it_as_the_photograph_does(size):
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    photograph = np.stack([rows * 255 // size[0], columns * 255 // size[1], rows * 0 + 9], axis=-1)
+    photograph = photograph.astype(np.uint8)
+    guide = guide_of(photograph)
+    assert max(guide.shape) == FINEST
+    assert abs(int(guide[0, 0, 1]) - int(photograph[0, 0, 1])) <= 1
+    assert abs(int(guide[-1, -1, 1]) - int(photograph[-1, -1, 1])) <= 1
+    probability = (columns / size[1]).astype(np.float32)
+    small = np.ascontiguousarray(probability[:: max(1, size[0] // 300), :: max(1, size[1] // 300)])
+    by_guide = refine(guide, cv2.resize(small, guide.shape[1::-1]))
+    enlarged = cv2.resize(by_guide, size[::-1])
+    assert np.abs(enlarged - refine(photograph, probability)).mean() < 0.02
+
+
+def test_a_photograph_that_is_small_is_its_own_guide():
+    photograph, _ = disc()
+    assert guide_of(photograph) is photograph
 
 
 def test_a_linear_function_of_the_colours_is_found_exactly():
