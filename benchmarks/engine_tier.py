@@ -19,9 +19,9 @@ from photographs import NAMES, SEED, crop
 from plan import LARGE
 from query_pass import load_network, openvino_pass, our_pass, save_random_vgg
 from reference import segment_naively
-from service.images.answer import find_object
 from service.images.codec import Part, decode_photograph, decode_support
 from service.images.render import mask_png
+from service.images.shape import shape_mask
 from service.inference.engine import Engine
 from service.options import Options
 from service.settings import PILLOW_MAX_PIXELS, Settings, read_settings
@@ -71,17 +71,18 @@ def compare_requests(settings: Settings, rounds: int) -> dict[str, Any]:
 
 def answer_naively(engine: Engine, network: SGOne, form: Form) -> bytes:
     """The handler's request by the reference's way; decoding and rendering are the service's."""
-    (image,), (mask,), (query,) = (form[field] for field in FIELDS)
+    (image,), (mask,), (sent,) = (form[field] for field in FIELDS)
     support = decode_support(Part("i", image), Part("m", mask), PILLOW_MAX_PIXELS)
-    photograph = decode_photograph(Part("q", query), PILLOW_MAX_PIXELS)
+    photograph = decode_photograph(Part("q", sent), PILLOW_MAX_PIXELS)
     prepared = engine.segmenter.prepare_support(support)
+    query = engine.segmenter.prepare_query(photograph, refined=True)
     images = [
         normalise(torch.from_numpy(pixels)[None], engine.checkpoint.transform)
-        for pixels in (prepared.image, engine.segmenter.prepare_query(photograph).image)
+        for pixels in (prepared.image, query.image)
     ]
     logits = segment_naively(network, images[0], torch.from_numpy(prepared.mask)[None], images[1])
-    probability = engine.segmenter.restore(logits[0].numpy(), photograph.shape[:2])
-    return mask_png(find_object(probability, 1.0, Options(), engine.checkpoint.decision).mask)
+    probability = engine.segmenter.restore(logits[0].numpy(), query.size, query.guide)
+    return mask_png(shape_mask(probability, engine.checkpoint.decision.object_threshold, Options()))
 
 
 def medians(times: Mapping[str, Any]) -> str:

@@ -29,8 +29,10 @@ class FixedEngine(Engine):
         """What the first task of the warm-up was answered with, for everyone."""
         if self._result is None:
             self._result = super().run(task)
-        size = task.query.size
-        return dataclasses.replace(self._result, size=size, encode_ms=0.0, segment_ms=0.0)
+        query = task.query
+        return dataclasses.replace(
+            self._result, size=query.size, guide=query.guide, encode_ms=0.0, segment_ms=0.0
+        )
 
 
 class Handler:
@@ -48,12 +50,11 @@ class Handler:
         """Raises what decoding, the network or rendering raises."""
         query = Part("query_image", form["query_image"][0])
         photograph = decode_photograph(query, self._max_pixels)
-        task = self.engine.prepare(self._supports(form), photograph, "average")
-        prediction, checkpoint = self._run(task), self.engine.checkpoint
-        probability = self.engine.restore(prediction, refined=self._options.refine)
-        finding = find_object(
-            probability, prediction.presence[0], self._options, checkpoint.decision
-        )
+        prepared = self.engine.prepare_query(photograph, self._options.refine)
+        prediction = self._run(self.engine.prepare(self._supports(form), prepared, "average"))
+        probability, checkpoint = self.engine.restore(prediction), self.engine.checkpoint
+        decision = self._options.decide(checkpoint.decision)
+        finding = find_object(probability, prediction.presence[0], decision, self._options)
         return answer(finding, self._options, checkpoint, lambda: photograph).body
 
     def _supports(self, form: Form) -> Iterator[Shot]:

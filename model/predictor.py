@@ -7,21 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.episode import Fusion, Photograph, Support, check_photograph
-from model.executors.protocol import (
-    EncodedShots,
-    Executor,
-    PreparedSupport,
-    Sighting,
-    stack_shots,
+from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
+from model.refinement import guide_of, refine
+from model.transforms import (
+    Logits,
+    Pixels,
+    network_size,
+    resize_image,
+    resize_map,
+    resize_mask,
+    restore,
 )
-from model.refinement import enlarged, guide_of, refine
-from model.transforms import Logits, Pixels, network_size, resize_image, resize_mask, restore
 
 
 class PreparedQuery(NamedTuple):
     """(3, h, w) uint8 image at the network's size, and the photograph's own (height, width).
 
-    ``guide`` is the photograph as far as borders are refined by it: of 1,536 pixels at most.
+    ``guide`` is the photograph as far as crisp borders need it: at most 7 MB, however large it is.
     """
 
     image: Pixels
@@ -50,12 +52,15 @@ class Segmenter:
         size = self._network_size(height, width)
         return PreparedSupport(resize_image(support.image, size), resize_mask(support.mask, size))
 
-    def prepare_query(self, image: Photograph) -> PreparedQuery:
-        """Resize a query to the network's size; ImageShapeError if it is no photograph."""
+    def prepare_query(self, image: Photograph, refined: bool = False) -> PreparedQuery:
+        """Resize a query to the network's size; ImageShapeError if it is no photograph.
+
+        With ``refined``, keep what ``restore`` needs for borders that follow the photograph.
+        """
         check_photograph(image)
         height, width = image.shape[:2]
-        prepared = resize_image(image, self._network_size(height, width))
-        return PreparedQuery(prepared, (height, width), guide_of(image))
+        pixels = resize_image(image, self._network_size(height, width))
+        return PreparedQuery(pixels, (height, width), guide_of(image) if refined else None)
 
     def encode_support(self, supports: Sequence[PreparedSupport]) -> EncodedShots:
         """K shots, each of its own size -> arrays (1, K, ...)."""
@@ -67,7 +72,7 @@ class Segmenter:
     def segment(
         self, query: PreparedQuery, shots: EncodedShots, fusion: Fusion = "average"
     ) -> Logits:
-        """A query and K encoded shots -> (2, h, w) logits."""
+        """``find``, its logits alone."""
         return self.find(query, shots, fusion).logits
 
     def find(
@@ -82,28 +87,24 @@ class Segmenter:
     ) -> NDArray[np.float32]:
         """(2, h, w) logits -> (H, W) probability of the object at the query's own size.
 
-        With the query's ``guide`` borders follow the photograph's edges.
+        Its borders are the guide's; it is refined at the guide's size, and then enlarged.
         """
         if guide is None:
             return restore(logits, size)
         height, width = guide.shape[:2]
-        return enlarged(refine(guide, restore(logits, (height, width))), size)
+        return resize_map(refine(guide, restore(logits, (height, width))), size)
 
     def predict(
         self,
         supports: Sequence[Support],
         image: Photograph,
         fusion: Fusion = "average",
-        refined: bool = True,
+        refined: bool = False,
     ) -> NDArray[np.float32]:
-        """K shots and a query (H, W, 3) -> (H, W) probability of the object, in one call.
-
-        Borders follow the photograph's edges, unless it is not to be ``refined``.
-        """
+        """K shots and a query (H, W, 3) -> (H, W) probability of the object, in one call."""
         shots = self.encode_support([self.prepare_support(support) for support in supports])
-        query = self.prepare_query(image)
-        guide = query.guide if refined else None
-        return self.restore(self.segment(query, shots, fusion), query.size, guide)
+        query = self.prepare_query(image, refined)
+        return self.restore(self.segment(query, shots, fusion), query.size, query.guide)
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         return network_size(height, width, self.transform.side, self.transform.stride)

@@ -75,6 +75,13 @@ def resize_mask(mask: ObjectMask, size: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(_resize(mask.astype(np.float32), size).clip(0, 1), np.float32)
 
 
+def resize_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(h, w) -> (H, W), bilinear; itself where it has the size."""
+    if values.shape == size:
+        return values
+    return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """The mean of what a pixel covers where an axis shrinks, bilinear where it grows.
 

@@ -1,7 +1,7 @@
 """What a request can ask for beside its images, read from form fields and the query string."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -16,9 +16,10 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from model.decision import Decision
 from model.episode import Fusion
 from model.images.masks import MASK_FORMATS, MaskFormat
-from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD
+from model.transforms import CLASS_THRESHOLD
 from service.errors import InvalidOptionError
 
 Output = Literal["mask", "probability", "overlay", "cutout", "json"]
@@ -51,10 +52,26 @@ FusionOption = Annotated[
 ]
 # Characters of the label of an object or class.
 LABEL_LENGTH = 200
+AUTO: Literal["auto"] = "auto"
 Threshold = Annotated[
-    float,
-    Field(gt=0, lt=1, description="A pixel is object where its probability is above this."),
-    Expected("a number above 0 and below 1"),
+    Annotated[float, Field(gt=0, lt=1)] | Literal["auto"],
+    Field(
+        description=(
+            "A pixel is object where its probability is above this; auto is the network's own, "
+            "see `/info`."
+        )
+    ),
+    Expected("a number above 0 and below 1, or auto"),
+]
+PresenceThreshold = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | Literal["auto"],
+    Field(
+        description=(
+            "Nothing is marked where the object's presence is below this; 0 always marks, auto is "
+            "the network's own, see `/info`."
+        )
+    ),
+    Expected("a number from 0 to 1, or auto"),
 ]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag), Expected("true or false")]
 
@@ -81,7 +98,17 @@ class MaskOptions(BaseModel):
 class Shaping(MaskOptions):
     """How a probability becomes a mask; every endpoint that returns masks takes these."""
 
-    threshold: Threshold = OBJECT_THRESHOLD
+    threshold: Threshold = AUTO
+    presence_threshold: PresenceThreshold = AUTO
+    refine: Annotated[
+        Flag,
+        Field(
+            description=(
+                "Let borders follow the photograph's edges; false leaves them as the network drew "
+                "them."
+            )
+        ),
+    ] = True
     largest_component: Annotated[
         Flag, Field(description="Keep only the largest connected part (pixels touch at corners).")
     ] = False
@@ -93,19 +120,14 @@ class Shaping(MaskOptions):
     fill_holes: Annotated[
         Flag, Field(description="Fill background that the object encloses; done last.")
     ] = False
-    presence_threshold: Annotated[
-        Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None],
-        Field(
-            description=(
-                "Nothing is marked where the object's presence is below this; 0 always marks. "
-                "Without it, the checkpoint's own."
-            )
-        ),
-        Expected("a number from 0 to 1"),
-    ] = None
-    refine: Annotated[Flag, Field(description="Let the borders follow the photograph's edges.")] = (
-        True
-    )
+
+    def decide(self, own: Decision) -> Decision:
+        """What makes the mask: the network's ``own`` thresholds where the request has none."""
+        given = {
+            "object_threshold": self.threshold,
+            "presence_threshold": self.presence_threshold,
+        }
+        return replace(own, **{name: value for name, value in given.items() if value != AUTO})
 
 
 class Options(Shaping):
@@ -154,7 +176,6 @@ class KShotOptions(Options):
 class MulticlassOptions(Shaping):
     """The options of ``POST /segment/multiclass``."""
 
-    threshold: Threshold = CLASS_THRESHOLD  # most classes are looked for in vain
     output: Annotated[
         Literal["mask", "overlay", "json"],
         Field(
@@ -167,6 +188,16 @@ class MulticlassOptions(Shaping):
         Expected("mask, overlay or json"),
     ] = "mask"
     fusion: FusionOption = "average"
+
+    def decide(self, own: Decision) -> Decision:
+        """As of one object; but most classes are looked for in vain.
+
+        Where presence does not leave those out, the pixels' threshold has to: CLASS_THRESHOLD.
+        """
+        decision = super().decide(own)
+        if self.threshold != AUTO or decision.presence_threshold > 0:
+            return decision
+        return replace(decision, object_threshold=max(own.object_threshold, CLASS_THRESHOLD))
 
 
 AnyOptions = TypeVar("AnyOptions", bound=MaskOptions)

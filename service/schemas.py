@@ -42,6 +42,15 @@ class Info(BaseModel):
     input_side: Annotated[
         int, Field(description="Its square is about the number of pixels that the network sees.")
     ]
+    object_threshold: Annotated[float, Field(description="What threshold=auto is.")]
+    presence_threshold: Annotated[float, Field(description="What presence_threshold=auto is.")]
+    presence_is_learned: Annotated[
+        bool,
+        Field(
+            description="Whether the network has a branch for presence; else presence is the "
+            "highest probability anywhere, which tells little."
+        ),
+    ]
     limits: Limits
 
 
@@ -55,17 +64,24 @@ class RunLengths(BaseModel):
 _MADE_BY: JsonDict = {"model": "SG-One MobileNetV2, matching head", "checkpoint_sha256": "9f" * 32}
 _OBJECT: JsonDict = {
     "found": True,
+    "presence": 0.981204,
     "score": 0.873105,
-    "presence": 0.961204,
     "area": 24,
     "bbox": [4, 2, 6, 4],
     "segmentation": {"size": [8, 12], "counts": "R144000000000>"},
     "polygons": [[4, 2, 4, 6, 10, 6, 10, 2]],
 }
-_SEGMENTATION: JsonDict = {**_OBJECT, "label": "cat", "size": [8, 12], "threshold": 0.5, **_MADE_BY}
+_THRESHOLDS: JsonDict = {"threshold": 0.5, "presence_threshold": 0.35}
+_SEGMENTATION: JsonDict = {
+    **_OBJECT,
+    "label": "cat",
+    "size": [8, 12],
+    **_THRESHOLDS,
+    **_MADE_BY,
+}
 _MULTICLASS: JsonDict = {
     "size": [8, 12],
-    "threshold": 0.5,
+    **_THRESHOLDS,
     "classes": [{**_OBJECT, "index": 1, "label": "cat", "colour": "#800000"}],
     **_MADE_BY,
 }
@@ -88,12 +104,26 @@ _SUPPORT_SET: JsonDict = {
 
 
 class FoundObject(BaseModel):
-    """One object's mask in one photograph, and how sure the network is of it."""
+    """One object's mask in one photograph, and whether the object is there at all."""
 
-    found: Annotated[bool, Field(description="Whether the mask has a pixel.")]
-    score: Annotated[float, Field(description="Mean probability over the mask; 0 if not found.")]
+    found: Annotated[
+        bool, Field(description="Whether the object is there, and the mask has a pixel.")
+    ]
     presence: Annotated[
-        float, Field(description="How likely the photograph shows the object at all, from 0 to 1.")
+        float,
+        Field(
+            description="Probability that the photograph shows the object at all; below the "
+            "presence threshold the mask is empty.",
+            ge=0,
+            le=1,
+        ),
+    ]
+    score: Annotated[
+        float,
+        Field(
+            description="Mean probability over the mask's pixels, 0 if not found. It tells how "
+            "sure the mask is of itself, not whether the object is there."
+        ),
     ]
     area: Annotated[int, Field(description="Pixels of the mask.")]
     bbox: Annotated[
@@ -118,19 +148,25 @@ class Segmentation(FoundObject):
     label: Annotated[str | None, Field(description="The request's label.")]
     size: Annotated[tuple[int, int], Field(description="Height and width of the upright query.")]
     threshold: Annotated[float, Field(description="The threshold that made the mask.")]
+    presence_threshold: Annotated[
+        float, Field(description="The presence from which on something is marked.")
+    ]
     model: Annotated[str, Field(description="Name of the checkpoint.")]
     checkpoint_sha256: Annotated[str, Field(description="SHA-256 of the checkpoint file.")]
 
 
 class LegendEntry(BaseModel):
-    """One class of a mask of many: its index and colour there, and how sure the network is."""
+    """One class of a mask of many: its index and colour there, and whether it is there at all."""
 
     index: Annotated[int, Field(description="Its pixels' value in the mask; 0 is background.")]
     label: Annotated[str, Field(description="The class, as the request named it.")]
     colour: Annotated[str, Field(description="#rrggbb, in the mask's palette and in the overlay.")]
+    presence: Annotated[
+        float, Field(description="Probability that the photograph shows it.", ge=0, le=1)
+    ]
     score: Annotated[float, Field(description="Mean probability over its pixels, else 0.")]
     area: Annotated[int, Field(description="Its pixels.")]
-    found: Annotated[bool, Field(description="Whether it has a pixel.")]
+    found: Annotated[bool, Field(description="Whether it is there, and has a pixel.")]
 
 
 class FoundClass(FoundObject):
@@ -148,6 +184,9 @@ class MulticlassSegmentation(BaseModel):
 
     size: Annotated[tuple[int, int], Field(description="Height and width of the upright query.")]
     threshold: Annotated[float, Field(description="The threshold that made the mask.")]
+    presence_threshold: Annotated[
+        float, Field(description="The presence from which on something is marked.")
+    ]
     classes: list[FoundClass]
     model: Annotated[str, Field(description="Name of the checkpoint.")]
     checkpoint_sha256: Annotated[str, Field(description="SHA-256 of the checkpoint file.")]

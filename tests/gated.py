@@ -33,11 +33,11 @@ class GatedEngine(Engine):
         self.decode_gate.set()
         self.decoding = threading.Semaphore(0)
 
-    def prepare_query(self, photograph: Photograph) -> PreparedQuery:
+    def prepare_query(self, photograph: Photograph, refined: bool = False) -> PreparedQuery:
         """Wait, then prepare."""
         self.decoding.release()
         assert self.decode_gate.wait(TIMEOUT)
-        return super().prepare_query(photograph)
+        return super().prepare_query(photograph, refined)
 
     def run(self, task: Task) -> Prediction:
         """Wait, then compute."""

@@ -12,19 +12,32 @@ def row(*values: float) -> np.ndarray:
     return np.array([values], np.float32)
 
 
+def assigned(probabilities: list[np.ndarray], threshold: float) -> np.ndarray:
+    return assign_pixels(enumerate(probabilities, 1), probabilities[0].shape, threshold)
+
+
 def test_a_pixel_belongs_to_the_surest_class_above_the_threshold() -> None:
     probabilities = [row(0.9, 0.6, 0.4, 0.2), row(0.8, 0.7, 0.6, 0.4), row(0.1, 0.9, 0.5, 0.5)]
-    assert_array_equal(assign_pixels(probabilities, Shaping()), [[1, 3, 2, 0]])
-    assert_array_equal(assign_pixels(probabilities, Shaping(threshold=0.85)), [[1, 3, 0, 0]])
+    assert_array_equal(assigned(probabilities, 0.5), [[1, 3, 2, 0]])
+    assert_array_equal(assigned(probabilities, 0.85), [[1, 3, 0, 0]])
 
 
 def test_of_equally_sure_classes_the_first_wins() -> None:
-    assert_array_equal(assign_pixels([row(0.6), row(0.6)], Shaping()), [[1]])
+    assert_array_equal(assigned([row(0.6), row(0.6)], 0.5), [[1]])
+
+
+def test_a_class_that_is_left_out_keeps_its_index_from_the_others() -> None:
+    indices = assign_pixels([(3, row(0.6, 0.2)), (7, row(0.1, 0.9))], (1, 2), 0.5)
+    assert_array_equal(indices, [[3, 7]])
+
+
+def test_where_every_class_is_left_out_all_is_background() -> None:
+    assert_array_equal(assign_pixels([], (2, 3), 0.5), np.zeros((2, 3)))
 
 
 def test_probabilities_are_left_as_they_are() -> None:
     probability = row(0.6, 0.1)
-    assign_pixels([probability, row(0.9, 0.9)], Shaping())
+    assigned([probability, row(0.9, 0.9)], 0.5)
     assert_array_equal(probability, row(0.6, 0.1))
 
 

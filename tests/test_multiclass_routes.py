@@ -67,7 +67,9 @@ def probabilities(engine: Engine, *classes: tuple[int, ...]) -> NDArray[np.float
     return np.stack(
         [
             engine.segmenter.predict(
-                [Support(photograph(seed=seed), object_mask()) for seed in seeds], PHOTOGRAPH
+                [Support(photograph(seed=seed), object_mask()) for seed in seeds],
+                PHOTOGRAPH,
+                refined=True,
             )
             for seeds in classes
         ]

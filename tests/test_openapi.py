@@ -152,10 +152,7 @@ def test_every_option_is_described_as_a_query_parameter_too(description: Any, pa
 def test_what_a_page_fills_in_is_what_is_done_without_it(description: Any, path: str) -> None:
     body = form_of(description, path)["schema"]["properties"]
     for name, option in FORMS[path].model_fields.items():
-        if name == "presence_threshold":  # left blank, it is the checkpoint's
-            assert "examples" not in body[name]
-        else:
-            assert body[name]["examples"] == [option.default if name != "label" else "cat"]
+        assert body[name]["examples"] == [option.default if name != "label" else "cat"]
 
 
 def test_all_that_a_page_fills_in_gives_the_mask_of_a_request_without_it(

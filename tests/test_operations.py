@@ -94,6 +94,9 @@ def test_info_tells_what_runs(client: TestClient, settings: Settings, engine: En
         "device": "cpu",
         "precision": "float32",
         "input_side": 65,
+        "object_threshold": 0.5,
+        "presence_threshold": 0.0,
+        "presence_is_learned": False,
         "limits": {
             "max_shots": settings.max_shots,
             "max_classes": settings.max_classes,

@@ -32,7 +32,7 @@ NOTHING = {"min_area": "1888"}
 @pytest.fixture
 def probability(engine: Engine) -> NDArray[np.float32]:
     """(37, 51) probability of the object in the query, as the Segmenter itself predicts it."""
-    return engine.segmenter.predict([Support(photograph(), object_mask())], QUERY)
+    return engine.segmenter.predict([Support(photograph(), object_mask())], QUERY, refined=True)
 
 
 def ask(client: TestClient, path: str = "/segment", accept: str = "*/*", **options: str) -> Any:
@@ -207,7 +207,9 @@ def test_the_mask_is_shaped_as_asked_in_the_query_string_or_the_form(
     client: TestClient, probability: NDArray[np.float32], options: dict[str, str]
 ) -> None:
     values: dict[str, Any] = options
-    expected = shape_mask(probability, Shaping(**values)) * 255
+    shaping = Shaping(**values)
+    threshold = 0.5 if shaping.threshold == "auto" else shaping.threshold
+    expected = shape_mask(probability, threshold, shaping) * 255
     in_form = client.post("/segment", data=options, files=one_shot_form())
     assert_array_equal(read_mask(ask(client, **options).content), expected)
     assert_array_equal(read_mask(in_form.content), expected)
@@ -295,7 +297,7 @@ def test_an_unknown_query_parameter_is_named_with_the_known_ones(
     client: TestClient, name: str
 ) -> None:
     detail = check_invalid(ask(client, **{name: "union"}), "unexpected_part", name)
-    assert "send threshold, largest_component, min_area" in detail
+    assert "send threshold, presence_threshold, refine, largest_component" in detail
 
 
 # The Accept header

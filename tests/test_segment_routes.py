@@ -36,7 +36,7 @@ STAGES = ["decode", "queue", "encode", "segment", "render"]
 def expected(engine: Engine, seeds: list[int], fusion: Any = "average") -> Any:
     """The mask that the Segmenter itself predicts for supports of these seeds."""
     supports = [Support(photograph(seed=seed), object_mask()) for seed in seeds]
-    return (engine.segmenter.predict(supports, QUERY, fusion) > 0.5) * 255
+    return (engine.segmenter.predict(supports, QUERY, fusion, refined=True) > 0.5) * 255
 
 
 def replaced(parts: Parts, name: str, content: bytes, media_type: str = "") -> Parts:
@@ -149,7 +149,7 @@ def test_supports_pair_up_in_the_order_sent(client: TestClient, engine: Engine) 
         Support(photograph(seed=seed), mask) for seed, mask in zip((10, 11), masks, strict=True)
     ]
     response = client.post("/segment/kshot", files=parts)
-    mask = engine.segmenter.predict(supports, QUERY) > 0.5
+    mask = engine.segmenter.predict(supports, QUERY, refined=True) > 0.5
     assert_array_equal(read_mask(response.content), mask * 255)
 
 

@@ -33,7 +33,7 @@ def blob(seed: int) -> NDArray[np.bool_]:
     """(240, 320) smooth parts as a network finds them, some cut by the edge, none with holes."""
     noise = np.random.default_rng(seed).random((240, 320)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 16)
-    return shape_mask(smooth, Shaping(threshold=float(np.median(smooth)), fill_holes=True))
+    return shape_mask(smooth, float(np.median(smooth)), Shaping(fill_holes=True))
 
 
 # Shaping
@@ -41,8 +41,8 @@ def blob(seed: int) -> NDArray[np.bool_]:
 
 def test_the_object_is_where_its_probability_is_above_the_threshold() -> None:
     probability = np.array([[0.0, 0.5, 0.501, 1.0]], np.float32)
-    assert_array_equal(shape_mask(probability, Shaping()), [[False, False, True, True]])
-    assert_array_equal(shape_mask(probability, Shaping(threshold=0.4)), [[False, True, True, True]])
+    assert_array_equal(shape_mask(probability, 0.5, Shaping()), [[False, False, True, True]])
+    assert_array_equal(shape_mask(probability, 0.4, Shaping()), [[False, True, True, True]])
 
 
 def test_parts_of_fewer_pixels_are_dropped() -> None:

@@ -32,18 +32,18 @@ _RETRY_AFTER: Fragment = {
 }
 _OBJECT: Fragment = {
     "X-Object-Found": {
-        "description": "Whether the mask has a pixel.",
+        "description": "Whether the object is there, and the mask has a pixel.",
         "schema": {"type": "string", "enum": ["true", "false"]},
+    },
+    "X-Object-Presence": {
+        "description": "Probability that the photograph shows the object at all.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1},
+        "example": 0.981,
     },
     "X-Object-Score": {
         "description": "Mean probability over the mask's pixels; 0 where nothing is found.",
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
         "example": 0.873,
-    },
-    "X-Object-Presence": {
-        "description": "How likely the photograph shows the object at all.",
-        "schema": {"type": "number", "minimum": 0, "maximum": 1},
-        "example": 0.961,
     },
     "X-Object-Area": {
         "description": "Pixels of the mask.",
@@ -64,12 +64,13 @@ _READING: Fragment = {
 _LEGEND: Fragment = {
     "X-Legend": {
         "description": (
-            "JSON: index, label, colour, score, area and found of each class. Left out above "
-            "4000 bytes; PNGs have it in their text chunk `legend` too."
+            "JSON: index, label, colour, presence, score, area and found of each class. Left out "
+            "above 4000 bytes; PNGs have it in their text chunk `legend` too."
         ),
         "schema": {"type": "string"},
         "example": (
-            '[{"index":1,"label":"cat","colour":"#800000","score":0.91,"area":1234,"found":true}]'
+            '[{"index":1,"label":"cat","colour":"#800000","presence":0.981,"score":0.91,'
+            '"area":1234,"found":true}]'
         ),
     }
 }

@@ -22,9 +22,9 @@ HEADER_SCORE_DIGITS = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """(H, W) probability in [0, 1] and the (H, W) bool mask that was made of it.
+    """(H, W) probability in [0, 1], the (H, W) bool mask that was made of it, and the presence.
 
-    ``presence`` is how likely the photograph shows the object at all.
+    ``presence`` is the network's probability that the photograph shows the object at all.
     """
 
     probability: NDArray[np.float32]
@@ -48,9 +48,9 @@ class Finding:
         """Headers that describe the object, whatever the body is."""
         return {
             "X-Object-Found": "true" if self.area else "false",
+            "X-Object-Presence": f"{self.presence:.{HEADER_SCORE_DIGITS}f}",
             "X-Object-Score": f"{self.score:.{HEADER_SCORE_DIGITS}f}",
             "X-Object-Area": str(self.area),
-            "X-Object-Presence": f"{self.presence:.{HEADER_SCORE_DIGITS}f}",
         }
 
 
@@ -64,19 +64,14 @@ class Answer:
 
 
 def find_object(
-    probability: NDArray[np.float32], presence: float, shaping: Shaping, decision: Decision
+    probability: NDArray[np.float32], presence: float, decision: Decision, shaping: Shaping
 ) -> Finding:
-    """Shape the mask; it is empty where the object is not there."""
-    if is_found(presence, shaping, decision):
-        return Finding(probability, shape_mask(probability, shaping), presence)
-    return Finding(probability, np.zeros(probability.shape, np.bool_), presence)
-
-
-def is_found(presence: float, shaping: Shaping, decision: Decision) -> bool:
-    """By the request's threshold, or else the checkpoint's."""
-    if shaping.presence_threshold is None:
-        return decision.finds(presence)
-    return presence >= shaping.presence_threshold
+    """Shape the mask; it is empty where the object is not found to be there."""
+    if decision.finds(presence):
+        mask = shape_mask(probability, decision.object_threshold, shaping)
+    else:
+        mask = np.zeros(probability.shape, np.bool_)
+    return Finding(probability, mask, round(presence, SCORE_DIGITS))
 
 
 def answer(
@@ -107,11 +102,13 @@ def describe_segmentation(
 ) -> Segmentation:
     """The JSON reply of an endpoint that looks for one object."""
     height, width = finding.mask.shape
+    decision = options.decide(checkpoint.decision)
     return Segmentation(
         **dict(describe_object(finding)),
         label=options.label,
         size=(height, width),
-        threshold=options.threshold,
+        threshold=decision.object_threshold,
+        presence_threshold=decision.presence_threshold,
         model=checkpoint.card.name,
         checkpoint_sha256=checkpoint.sha256,
     )
@@ -121,8 +118,8 @@ def describe_object(finding: Finding) -> FoundObject:
     """One object in COCO's terms."""
     return FoundObject(
         found=finding.area > 0,
+        presence=finding.presence,
         score=finding.score,
-        presence=round(finding.presence, SCORE_DIGITS),
         area=finding.area,
         bbox=bounding_box(finding.mask),
         segmentation=encode_run_lengths(finding.mask),

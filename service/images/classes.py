@@ -16,17 +16,20 @@ Indices = NDArray[np.uint8]
 """(H, W): 0 is background, n the n-th class."""
 
 
-def assign_pixels(probabilities: Iterable[NDArray[np.float32]], shaping: Shaping) -> Indices:
-    """(H, W) probability of each class -> each pixel's likeliest class, 0 where all are too low.
+def assign_pixels(
+    probabilities: Iterable[tuple[int, NDArray[np.float32]]],
+    size: tuple[int, int],
+    threshold: float,
+) -> Indices:
+    """Index and (H, W) probability of each class -> each pixel's likeliest class.
 
-    The first of equally likely classes wins. Memory holds one probability at a time.
+    A pixel stays 0 where none is above the threshold. The first of equally likely classes wins.
+    Memory holds one probability at a time.
     """
-    rest = iter(probabilities)
-    surest = next(rest).copy()
-    indices = (surest > shaping.threshold).astype(np.uint8)
-    for index, probability in enumerate(rest, 2):
-        surer = probability > np.maximum(surest, shaping.threshold)
-        indices[surer] = index
+    indices = np.zeros(size, np.uint8)
+    surest = np.full(size, threshold, np.float32)
+    for index, probability in probabilities:
+        indices[probability > surest] = index
         np.maximum(surest, probability, out=surest)
     return indices
 

@@ -1,15 +1,18 @@
 """From several classes' probabilities to one reply: mask, overlay or JSON, with a legend."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from model.checkpoint import Checkpoint
+from model.decision import Decision
 from model.episode import Photograph
-from service.images.answer import Answer, Finding, describe_object
+from service.images.answer import SCORE_DIGITS, Answer, Finding, describe_object
 from service.images.classes import (
+    Indices,
     assign_pixels,
     class_colour,
     classes_overlay_png,
@@ -24,24 +27,47 @@ MAX_HEADER_BYTES = 4000
 _legend = TypeAdapter(list[LegendEntry])
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What the network says of each class, in the order of ``labels``.
+
+    ``probability(n)`` gives (H, W), which is ``size``, of the n-th class, from 0 on. It is called
+    twice for each class that is there, so that memory holds one at a time: all of them, at the
+    photograph's size, would fill it.
+    """
+
+    labels: Sequence[str]
+    presence: Sequence[float]
+    size: tuple[int, int]
+    probability: Callable[[int], NDArray[np.float32]]
+
+    def indices(self, options: MulticlassOptions, decision: Decision) -> Indices:
+        """Each pixel's class; classes that are not found to be there have none."""
+        there = [n for n, presence in enumerate(self.presence) if decision.finds(presence)]
+        probabilities = ((n + 1, self.probability(n)) for n in there)
+        indices = assign_pixels(probabilities, self.size, decision.object_threshold)
+        clean_classes(indices, options)
+        return indices
+
+    def finding(self, number: int, indices: Indices) -> Finding:
+        """One class in the picture of all."""
+        mask = indices == number + 1
+        probability = self.probability(number) if mask.any() else np.zeros(self.size, np.float32)
+        return Finding(probability, mask, round(self.presence[number], SCORE_DIGITS))
+
+
 def answer_classes(
-    labels: Sequence[str],
-    probability: Callable[[int], NDArray[np.float32]],
-    presence: Sequence[float],
+    candidates: Candidates,
     options: MulticlassOptions,
     checkpoint: Checkpoint,
     read_query: Callable[[], Photograph],
 ) -> Answer:
-    """Render ``options.output``. ``probability(n)`` gives (H, W) of the n-th class, from 0.
-
-    It is called twice for each class, so that memory holds one at a time: all of them, at the
-    photograph's size, would fill it.
-    """
-    indices = assign_pixels(map(probability, range(len(labels))), options)
-    clean_classes(indices, options)
+    """Render ``options.output``."""
+    labels, decision = candidates.labels, options.decide(checkpoint.decision)
+    indices = candidates.indices(options, decision)
     legend, described = [], []
     for number, label in enumerate(labels):
-        finding = Finding(probability(number), indices == number + 1, presence[number])
+        finding = candidates.finding(number, indices)
         legend.append(_legend_entry(number + 1, label, finding))
         if options.output == "json":
             described.append(_describe_class(number + 1, label, finding))
@@ -57,7 +83,8 @@ def answer_classes(
             height, width = indices.shape
             reply = MulticlassSegmentation(
                 size=(height, width),
-                threshold=options.threshold,
+                threshold=decision.object_threshold,
+                presence_threshold=decision.presence_threshold,
                 classes=described,
                 model=checkpoint.card.name,
                 checkpoint_sha256=checkpoint.sha256,
@@ -70,6 +97,7 @@ def _legend_entry(index: int, label: str, finding: Finding) -> LegendEntry:
         index=index,
         label=label,
         colour=_hexadecimal(index),
+        presence=finding.presence,
         score=finding.score,
         area=finding.area,
         found=finding.area > 0,

@@ -8,9 +8,9 @@ from model.episode import ObjectMask
 from service.options import Shaping
 
 
-def shape_mask(probability: NDArray[np.float32], shaping: Shaping) -> ObjectMask:
+def shape_mask(probability: NDArray[np.float32], threshold: float, shaping: Shaping) -> ObjectMask:
     """(H, W) probability -> (H, W) bool."""
-    return clean_mask(probability > shaping.threshold, shaping)
+    return clean_mask(probability > threshold, shaping)
 
 
 def clean_mask(mask: ObjectMask, shaping: Shaping) -> ObjectMask:

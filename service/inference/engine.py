@@ -14,13 +14,7 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Fusion, Photograph, Support
 from model.executors.choose import Placement, open_executor
 from model.executors.favourites import RECURS
-from model.executors.protocol import (
-    EncodedShots,
-    Executor,
-    PreparedSupport,
-    Sighting,
-    stack_shots,
-)
+from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
 from model.predictor import PreparedQuery, Segmenter
 from service.inference.cache import PrototypeCache
 from service.settings import Settings
@@ -55,11 +49,11 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """(N, 2, h, w) logits of N classes, the presence of each, and the times taken.
+    """(N, 2, h, w) logits of N classes, the presence of each in 0..1, and the times taken.
 
-    ``size`` is the query's own (height, width), ``guide`` what its borders are refined by.
-    ``encodings`` has each support's own, for those who use it again; ``computed`` of them were not
-    at hand.
+    ``size`` is the query's own (height, width), ``guide`` what crisp borders need of it, where they
+    are wanted. ``encodings`` has each support's own, for those who
+    use it again; ``computed`` of them were not at hand.
     """
 
     logits: NDArray[np.float32]
@@ -113,9 +107,9 @@ class Engine:
         counts = (len(prepared),) if shots is None else tuple(shots)
         return Task(prepared, query, fusion, counts)
 
-    def prepare_query(self, photograph: Photograph) -> PreparedQuery:
+    def prepare_query(self, photograph: Photograph, refined: bool = False) -> PreparedQuery:
         """Resize a query; ImageShapeError if it is no photograph."""
-        return self.segmenter.prepare_query(photograph)
+        return self.segmenter.prepare_query(photograph, refined)
 
     def fresh(self, support: Support, key: bytes | None = None) -> FreshSupport:
         """Resize one shot; with a key, its encoding is kept for the next time."""
@@ -146,10 +140,10 @@ class Engine:
         computed = sum(fresh for _, fresh in encoded)
         encode_ms = _since(started)
         started = time.perf_counter()
-        sightings = self._compare(task, encodings)
+        found = self._find(task, encodings)
         return Prediction(
-            np.stack([sighting.logits for sighting in sightings]),
-            tuple(sighting.presence for sighting in sightings),
+            np.stack([each.logits for each in found]),
+            tuple(each.presence for each in found),
             task.query.size,
             task.query.guide,
             encodings,
@@ -158,12 +152,10 @@ class Engine:
             segment_ms=_since(started),
         )
 
-    def restore(
-        self, prediction: Prediction, number: int = 0, refined: bool = True
-    ) -> NDArray[np.float32]:
+    def restore(self, prediction: Prediction, number: int = 0) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
-        guide = prediction.guide if refined else None
-        return self.segmenter.restore(prediction.logits[number], prediction.size, guide)
+        logits = prediction.logits[number]
+        return self.segmenter.restore(logits, prediction.size, prediction.guide)
 
     def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""
@@ -178,8 +170,8 @@ class Engine:
             self.prototypes.keep(shot.key, encoding)
         return encoding, True
 
-    def _compare(self, task: Task, encodings: Sequence[EncodedShots]) -> list[Sighting]:
-        """-> one of each of the task's classes; the query is read once for all."""
+    def _find(self, task: Task, encodings: Sequence[EncodedShots]) -> list[Sighting]:
+        """Each of the task's classes; the query is read once for all."""
         query, rest = task.query, iter(encodings)
         features = self.executor.read(query.image, once=len(task.shots) == 1)
         classes = [stack_shots(islice(rest, count)) for count in task.shots]

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 from fastapi import APIRouter, Request
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.http.forms import read_form
 from service.http.negotiation import with_output
 from service.http.openapi import MULTICLASS_RESPONSES, describe_form
-from service.images.answer import Answer, is_found
+from service.images.answer import Answer
 from service.images.codec import Part
-from service.images.multiclass import answer_classes
+from service.images.multiclass import Candidates, answer_classes
 from service.inference.engine import Prediction
 from service.options import MulticlassOptions, read_options
 from service.segment.inputs import MULTICLASS, QUERY_IMAGE
@@ -36,7 +34,8 @@ router = APIRouter(tags=["segmentation"])
 async def segment_multiclass(request: Request, runtime: Running) -> Response:
     """Show several classes, each by supports of its label or by a stored set.
 
-    A pixel belongs to the class that the network is surest of, where any passes the threshold.
+    A pixel belongs to the class that the network is surest of, where any passes the threshold. A
+    class that is not found to be there marks nothing.
     """
     form = await read_form(request, MULTICLASS, runtime.settings)
     options = read_options(MulticlassOptions, with_output(form.options, request.headers))
@@ -44,7 +43,8 @@ async def segment_multiclass(request: Request, runtime: Running) -> Response:
     shown = shown_classes(form, runtime.settings)
     load = partial(load_supports, runtime, shown, options.mask_format)
     render = partial(_render, runtime, query, options)
-    return await reply(request, runtime, Job(load, query, options.fusion, render))
+    job = Job(load, query, options.fusion, options.refine, render)
+    return await reply(request, runtime, job)
 
 
 def _render(
@@ -56,12 +56,6 @@ def _render(
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
     read_query = partial(runtime.decode_photograph, query)
-    checkpoint, presence = runtime.engine.checkpoint, prediction.presence
-
-    def probability(number: int) -> NDArray[np.float32]:
-        """Zero where the class is not there."""
-        restored = runtime.engine.restore(prediction, number, options.refine)
-        there = is_found(presence[number], options, checkpoint.decision)
-        return restored if there else np.zeros_like(restored)
-
-    return answer_classes(labels, probability, presence, options, checkpoint, read_query)
+    probability = partial(runtime.engine.restore, prediction)
+    candidates = Candidates(labels, prediction.presence, prediction.size, probability)
+    return answer_classes(candidates, options, runtime.engine.checkpoint, read_query)

@@ -82,6 +82,9 @@ def describe_instance(runtime: Runtime) -> Info:
         device=engine.executor.device,
         precision=engine.executor.precision,
         input_side=engine.segmenter.transform.side,
+        object_threshold=engine.checkpoint.decision.object_threshold,
+        presence_threshold=engine.checkpoint.decision.presence_threshold,
+        presence_is_learned=engine.checkpoint.architecture.presence,
         limits=Limits(
             max_shots=settings.max_shots,
             max_classes=settings.max_classes,

@@ -10,7 +10,7 @@ from model.episode import Fusion
 from service.http.forms import Form, read_form
 from service.http.negotiation import with_output
 from service.http.openapi import SEGMENT_RESPONSES, describe_form
-from service.images.answer import Answer, answer, find_object
+from service.images.answer import Answer, answer
 from service.images.codec import Part
 from service.inference.engine import Prediction
 from service.options import KShotOptions, Options, read_options
@@ -65,7 +65,8 @@ def _job(runtime: Runtime, form: Form[Part], options: Options, fusion: Fusion) -
     query = form.files[QUERY_IMAGE.name][0]
     shown = shown_object(form, runtime.settings)
     load = partial(load_supports, runtime, shown, options.mask_format)
-    return Job(load, query, fusion, partial(_render, runtime, query, options))
+    render = partial(_render, runtime, query, options)
+    return Job(load, query, fusion, options.refine, render)
 
 
 def _render(
@@ -76,9 +77,6 @@ def _render(
     prediction: Prediction,
 ) -> Answer:
     """A query that the reply shows is decoded again: kept while waiting, it would fill memory."""
-    engine = runtime.engine
-    probability = engine.restore(prediction, refined=options.refine)
-    decision = engine.checkpoint.decision
-    finding = find_object(probability, prediction.presence[0], options, decision)
+    finding = runtime.find_object(prediction, options)
     read_query = partial(runtime.decode_photograph, query)
-    return answer(finding, options, engine.checkpoint, read_query)
+    return answer(finding, options, runtime.engine.checkpoint, read_query)

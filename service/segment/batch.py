@@ -10,7 +10,7 @@ from service.http.deadline import within
 from service.http.observe import Timings
 from service.http.problems import as_service_error
 from service.http.spool import SpooledPart
-from service.images.answer import Answer, answer, describe_segmentation, find_object
+from service.images.answer import Answer, answer, describe_segmentation
 from service.inference.engine import Prediction
 from service.options import KShotOptions
 from service.schemas import BatchFailed, BatchFound, BatchProblem
@@ -50,7 +50,7 @@ async def segment_each(
     for index, query in enumerate(queries):
         load = partial(_ready, encoded or classes)
         render = partial(_found, runtime, index, query, options)
-        job = Job(load, query, options.fusion, render)
+        job = Job(load, query, options.fusion, options.refine, render)
         try:
             async with runtime.queue.queue_up() as place, within(timeout_seconds):
                 done = await run_job(runtime, place, job, Timings())
@@ -76,8 +76,7 @@ def _found(
     prediction: Prediction,
 ) -> Outcome:
     checkpoint = runtime.engine.checkpoint
-    probability = runtime.engine.restore(prediction, refined=options.refine)
-    finding = find_object(probability, prediction.presence[0], options, checkpoint.decision)
+    finding = runtime.find_object(prediction, options)
     described = describe_segmentation(finding, options, checkpoint)
     record = BatchFound(**dict(described), index=index, name=query.name)
     read_query = partial(runtime.decode_photograph, query)

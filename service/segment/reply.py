@@ -28,11 +28,15 @@ Rendered = TypeVar("Rendered")
 
 @dataclass(frozen=True)
 class Job(Generic[Rendered]):
-    """What a query asks for: ``render`` is given the classes' labels too, in their order."""
+    """What a query asks for: ``render`` is given the classes' labels too, in their order.
+
+    With ``refine`` its borders follow the photograph.
+    """
 
     load: Callable[[], Awaitable[Classes]]
     query: SentPart
     fusion: Fusion
+    refine: bool
     render: Callable[[Sequence[str], Prediction], Rendered]
 
 
@@ -72,7 +76,7 @@ async def run_job(
         # Of several errors the client hears of the supports' first, whichever came first.
         classes, query = await asyncio.gather(
             job.load(),
-            runtime.in_worker(partial(_prepare_query, runtime, job.query)),
+            runtime.in_worker(partial(_prepare_query, runtime, job.query, job.refine)),
             return_exceptions=True,
         )
         classes = value_of(classes)
@@ -107,8 +111,8 @@ async def _admitted(runtime: Runtime, job: Job[Answer], timings: Timings) -> Don
         return await run_job(runtime, place, job, timings)
 
 
-def _prepare_query(runtime: Runtime, query: SentPart) -> PreparedQuery:
-    return runtime.engine.prepare_query(runtime.decode_photograph(query))
+def _prepare_query(runtime: Runtime, query: SentPart, refine: bool) -> PreparedQuery:
+    return runtime.engine.prepare_query(runtime.decode_photograph(query), refine)
 
 
 def _task(runtime: Runtime, classes: Classes, query: PreparedQuery, fusion: Fusion) -> Task:

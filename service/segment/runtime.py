@@ -15,6 +15,7 @@ from model.episode import Photograph, Support
 from model.images.masks import MaskFormat, MaskReading
 from service.errors import NotReadyError
 from service.http.spool import SentPart
+from service.images.answer import Finding, find_object
 from service.images.codec import Part, decode_photograph, decode_shot
 from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
@@ -22,6 +23,7 @@ from service.inference.queue import InferenceQueue
 from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
+from service.options import Options
 from service.settings import Settings
 
 Value = TypeVar("Value")
@@ -73,6 +75,12 @@ class Runtime:
     ) -> tuple[Support, MaskReading]:
         """For ``in_worker``; raises the codec's errors."""
         return decode_shot(image, mask, self.settings.max_image_pixels, mask_format)
+
+    def find_object(self, prediction: Prediction, options: Options) -> Finding:
+        """For ``in_worker``: the one object that was looked for."""
+        probability, (presence,) = self.engine.restore(prediction), prediction.presence
+        decision = options.decide(self.engine.checkpoint.decision)
+        return find_object(probability, presence, decision, options)
 
     async def in_worker(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop.
