@@ -95,12 +95,12 @@ def serve(**flags: str | None) -> None:
 @click.option("--label", help="Category in annotations.json.  [default: the set's, or object]")
 @click.option("--mask-format", metavar="FORMAT", help="What is object in the masks: light, "
               "on_white, labels, alpha or visible.  [default: auto, as the file says]")  # fmt: skip
-@click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: 0.5]")
+@click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: the network's]")
+@click.option("--presence-threshold", metavar="NUMBER",
+              help="Mark nothing below it; 0 always marks.  [default: the network's]")  # fmt: skip
+@click.option("--no-refine", "refine", is_flag=True, flag_value="false",
+              help="Borders as the network draws them.")  # fmt: skip
 @click.option("--min-area", metavar="PIXELS", help="Drop smaller parts.  [default: 0]")
-@click.option("--presence-threshold", help="Mark nothing below this presence.")
-@click.option(
-    "--no-refine", "refine", flag_value="false", help="The network's own, softer borders."
-)
 @click.option("--fill-holes", is_flag=True, flag_value="true", help="Fill what is enclosed.")
 @click.option("--largest-component", is_flag=True, flag_value="true", help="Keep one part only.")
 @fusion_option
@@ -290,6 +290,7 @@ def info(**flags: Any) -> None:
         "sha256": engine.checkpoint.sha256,
         "architecture": engine.checkpoint.architecture,
         "transform": engine.checkpoint.transform,
+        "decision": engine.checkpoint.decision,
         **vars(engine.checkpoint.card),
         "executor": engine.executor.name,
         "device": engine.executor.device,

@@ -88,7 +88,9 @@ def probability(engine: Engine) -> Callable[..., Any]:
     def predict(seed: int, shots: int = 1, fusion: Any = "average") -> Any:
         supports = [Support(photograph(), object_mask())]
         supports += [Support(photograph(seed=9), ~object_mask())] * (shots - 1)
-        return engine.segmenter.predict(supports, photograph(37, 51, seed=seed), fusion)
+        return engine.segmenter.predict(
+            supports, photograph(37, 51, seed=seed), fusion, refined=True
+        )
 
     return predict
 
@@ -167,14 +169,51 @@ def test_every_format_that_is_asked_for_is_written(
     assert cutout[mask, 3].mean() > cutout[~mask, 3].mean()
 
 
+def presences(engine: Engine, *seeds: int) -> list[float]:
+    segmenter = engine.segmenter
+    support = segmenter.prepare_support(Support(photograph(), object_mask()))
+    shots = segmenter.encode_support([support])
+    queries = (segmenter.prepare_query(photograph(37, 51, seed=seed)) for seed in seeds)
+    return [segmenter.find(query, shots).presence for query in queries]
+
+
+def test_queries_without_the_object_are_told_counted_and_empty(
+    local: list[Any], folder: Path, masks: Path, engine: Engine
+) -> None:
+    low, high = presences(engine, 1, 2)
+    assert low < high
+    between = ["--presence-threshold", (low + high) / 2]
+    result = sgone(*local, *between, "--format", "masks", "--format", "coco", folder)
+    assert result.exit_code == 0, result.output
+    assert f"{folder / '1.png'}: the object is not found (presence {low:.3f})" in result.stderr
+    assert "The object is found in 1 of 2 queries; 1 do not show it" in result.stderr
+    assert not read_mask((masks / "1.png").read_bytes()).any()
+    assert read_mask((masks / "2.png").read_bytes()).any()
+    coco = json.loads((masks / "annotations.json").read_bytes())
+    assert [image["presence"] for image in coco["images"]] == pytest.approx([low, high], abs=1e-4)
+    (annotation,) = coco["annotations"]
+    assert annotation["image_id"] == 2
+    assert annotation["presence"] == pytest.approx(high, abs=1e-4)
+
+
+def test_borders_are_the_networks_own_where_refinement_is_off(
+    local: list[Any], folder: Path, masks: Path, engine: Engine, probability: Any
+) -> None:
+    assert sgone(*local, "--no-refine", folder / "1.png").exit_code == 0
+    support = Support(photograph(), object_mask())
+    plain = engine.segmenter.predict([support], photograph(37, 51, seed=1)) > 0.5
+    assert_array_equal(read_mask((masks / "1.png").read_bytes()) > 0, plain)
+    assert (plain != (probability(1) > 0.5)).any()
+
+
 def test_the_options_shape_the_mask_as_they_do_in_the_service(
     local: list[Any], folder: Path, masks: Path, probability: Any
 ) -> None:
     flags = ["--threshold", 0.3, "--min-area", 5, "--fill-holes", "--largest-component"]
     assert sgone(*local, *flags, folder / "2.png").exit_code == 0
-    shaping = Shaping(threshold=0.3, min_area=5, fill_holes=True, largest_component=True)
+    shaping = Shaping(min_area=5, fill_holes=True, largest_component=True)
     mask = read_mask((masks / "2.png").read_bytes())
-    assert_array_equal(mask, shape_mask(probability(2), shaping) * 255)
+    assert_array_equal(mask, shape_mask(probability(2), 0.3, shaping) * 255)
 
 
 @pytest.mark.parametrize(

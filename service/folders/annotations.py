@@ -81,20 +81,24 @@ def _describe(name: str, found: Found) -> dict[str, Any]:
         "width": width,
         "bbox": bounding_box(found.mask),
         "area": int(found.mask.sum()),
+        "presence": found.presence,
         "score": found.score,
         "segmentation": encode_run_lengths(found.mask).model_dump(),
     }
 
 
 def _coco(records: dict[str, dict[str, Any]], label: str) -> dict[str, Any]:
-    """Ids count from 1 in the order of names. An image without an object has no annotation."""
+    """Ids count from 1 in the order of names. An image without an object has no annotation.
+
+    ``presence`` stands with each image, and again with its annotation, whose score it explains.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (_, record) in enumerate(sorted(records.items()), start=1):
-        images.append({"id": image_id} | _pick(record, "file_name", "height", "width"))
+        images.append({"id": image_id} | _pick(record, "file_name", "height", "width", "presence"))
         if record["area"]:
             ids = {"id": len(annotations) + 1, "image_id": image_id, "category_id": CATEGORY_ID}
-            mask = _pick(record, "bbox", "area", "score", "segmentation")
+            mask = _pick(record, "bbox", "area", "presence", "score", "segmentation")
             annotations.append(ids | {"iscrowd": 0} | mask)
     return {
         "info": {"description": "sgone segment"},
@@ -105,4 +109,5 @@ def _coco(records: dict[str, dict[str, Any]], label: str) -> dict[str, Any]:
 
 
 def _pick(record: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: record[name] for name in names}
+    """Those of the names that the record has: one of an older release knows no presence."""
+    return {name: record[name] for name in names if record.get(name) is not None}

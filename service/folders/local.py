@@ -31,7 +31,8 @@ class LocalFinder:
         self._turn = threading.Lock()
         parts = read_pairs(pairs)
         engine = Engine.load(settings)
-        self._segmenter, self._decision = engine.segmenter, engine.checkpoint.decision
+        self._segmenter = engine.segmenter
+        self._decision = options.decide(engine.checkpoint.decision)
         self._encoding = self._segmenter.encode_support(
             [
                 self._segmenter.prepare_support(
@@ -49,10 +50,9 @@ class LocalFinder:
     def find(self, query: Path) -> Found:
         """Raises ServiceError for a query that cannot be used."""
         photograph = decode_photograph(read_part(query), self._max_pixels)
-        prepared = self._segmenter.prepare_query(photograph)
+        prepared = self._segmenter.prepare_query(photograph, self._options.refine)
         with self._turn:
-            sighting = self._segmenter.find(prepared, self._encoding, self._options.fusion)
-        guide = prepared.guide if self._options.refine else None
-        probability = self._segmenter.restore(sighting.logits, prepared.size, guide)
-        finding = find_object(probability, sighting.presence, self._options, self._decision)
-        return Found(finding.mask, finding.score, lambda: photograph)
+            shown = self._segmenter.find(prepared, self._encoding, self._options.fusion)
+        probability = self._segmenter.restore(shown.logits, prepared.size, prepared.guide)
+        finding = find_object(probability, shown.presence, self._decision, self._options)
+        return Found(finding.mask, finding.score, finding.presence, lambda: photograph)

@@ -20,10 +20,14 @@ SUFFIXES: dict[PictureKind, str] = {
 
 @dataclass(frozen=True)
 class Found:
-    """(H, W) bool mask, its score in [0, 1], and a function that decodes the query."""
+    """(H, W) bool mask, its score in [0, 1], and a function that decodes the query.
+
+    ``presence`` in [0, 1] is whether the object is there at all; None where a service knows none.
+    """
 
     mask: ObjectMask
     score: float
+    presence: float | None
     photograph: Callable[[], Photograph]
 
 

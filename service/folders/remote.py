@@ -41,9 +41,10 @@ class RemoteFinder:
     ) -> None:
         self._client = client
         self._max_pixels = settings.max_image_pixels
-        self._given: dict[str, Any] = options.model_dump(exclude={"output", "depth", "label"})
-        if options.mask_format == "auto":  # which older services know without the option
-            del self._given["mask_format"]
+        # An older service does not know each option.
+        self._given: dict[str, Any] = options.model_dump(
+            exclude={"output", "depth", "label"}, exclude_defaults=True
+        )
         self.label: str | None = None
         with one_sentence():
             info = client.info()
@@ -71,7 +72,8 @@ class RemoteFinder:
                 if problem.status == 404 or problem.field not in (None, "query_image"):
                     raise
                 raise RefusedQueryError(f"{query}: {problem}") from problem
-        return Found(found.mask, found.score, partial(decode_photograph, part, self._max_pixels))
+        photograph = partial(decode_photograph, part, self._max_pixels)
+        return Found(found.mask, found.score, found.presence, photograph)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from tqdm import tqdm
 
@@ -34,6 +34,13 @@ class Finder(Protocol):
 
     def find(self, query: Path) -> Found:
         """Raises ServiceError for a query that fails alone; any other error ends the sweep."""
+
+
+class Remark(NamedTuple):
+    """What is told of a query that has failed, or does not show the object."""
+
+    sentence: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,30 +126,40 @@ def _check_own(sweep: Sweep) -> None:
 
 
 def _write_all(queries: list[Query], finder: Finder, formats: list[Format], jobs: int) -> int:
-    """Report each query that fails on standard error; returns how many there were."""
+    """Tell of each query that fails or is empty on standard error; returns how many failed."""
 
-    def write(query: Query) -> str | None:
+    def write(query: Query) -> Remark | None:
         try:
             found = finder.find(query.path)
             for kind in formats:
                 kind.write(query, found)
         except ServiceError as error:
-            return str(error)
-        return None
+            return Remark(f"Error: {error}", failed=True)
+        return None if found.mask.any() else _empty(query, found)
 
-    failed = 0
+    failed, empty = 0, 0
     with tqdm(total=len(queries), unit="image") as progress:
-        for failure in _side_by_side(write, queries, jobs):
-            if failure:
-                failed += 1
-                progress.write(f"Error: {failure}", file=sys.stderr)
+        for remark in _side_by_side(write, queries, jobs):
+            if remark:
+                failed, empty = failed + remark.failed, empty + (not remark.failed)
+                progress.write(remark.sentence, file=sys.stderr)
             progress.update()
+    if empty:
+        summary = (
+            f"The object is found in {len(queries) - failed - empty} of {len(queries)} queries"
+        )
+        tqdm.write(f"{summary}; {empty} do not show it", file=sys.stderr)
     return failed
 
 
+def _empty(query: Query, found: Found) -> Remark:
+    told = "" if found.presence is None else f" (presence {found.presence:.3f})"
+    return Remark(f"{query.path}: the object is not found{told}")
+
+
 def _side_by_side(
-    write: Callable[[Query], str | None], queries: Iterable[Query], jobs: int
-) -> Iterator[str | None]:
+    write: Callable[[Query], Remark | None], queries: Iterable[Query], jobs: int
+) -> Iterator[Remark | None]:
     """Write ``jobs`` queries at a time; yields each outcome as it comes.
 
     A caller that stops early waits for the queries that have begun.
