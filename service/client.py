@@ -19,7 +19,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, closing, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import (
     Any,
@@ -91,14 +91,14 @@ class Rle(TypedDict):
 class FoundObject:
     """One object: ``area`` in pixels, ``bbox`` as x, y, width, height.
 
-    ``score`` is the mean probability over the mask, ``presence`` how likely the photograph shows
-    the object at all, both in [0, 1].
+    ``presence`` in [0, 1] is whether the photograph shows it at all; None from a service older
+    than that. ``score`` is the mean probability over the mask: how sure the mask is of itself.
     """
 
     label: str | None
+    presence: float | None = field(default=None, kw_only=True)
     found: bool
     score: float
-    presence: float
     area: int
     bbox: list[int] | None
     segmentation: Rle
@@ -389,8 +389,8 @@ def _probability(response: httpx.Response) -> NDArray[np.float32]:
 
 def _record(kind: Callable[..., T], record: dict[str, Any], **nested: Any) -> T:
     """A dataclass of a JSON object; what a newer service adds to it is left out."""
-    known = {f.name: record[f.name] for f in fields(kind)}  # type: ignore[arg-type]
-    return kind(**(known | nested))
+    names = [f.name for f in fields(kind) if f.default is MISSING or f.name in record]  # type: ignore[arg-type]
+    return kind(**({name: record[name] for name in names} | nested))
 
 
 def _segmentation(response: httpx.Response) -> Segmentation:

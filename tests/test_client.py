@@ -155,11 +155,11 @@ def test_a_missing_file_is_named(client: SegmentationClient, tmp_path: Path) -> 
 
 def test_several_supports_and_their_fusion_count(client: SegmentationClient) -> None:
     supports = [(photograph(seed=seed), object_mask()) for seed in (10, 11, 12)]
-    average = client.segment(QUERY, supports)
-    union = client.segment(QUERY, supports, fusion="union")
+    average = client.segment(QUERY, supports, refine=False)
+    union = client.segment(QUERY, supports, fusion="union", refine=False)
     assert average.dtype == np.bool_
     assert (average != union).any()
-    single = [client.segment(QUERY, [support]) for support in supports]
+    single = [client.segment(QUERY, [support], refine=False) for support in supports]
     assert (union == single[0] | single[1] | single[2]).mean() > 0.99
 
 
@@ -184,6 +184,7 @@ def test_json_describes_the_mask(client: SegmentationClient) -> None:
     assert_array_equal(found.mask, client.segment(QUERY, SUPPORTS, min_area=3))
     assert (found.found, found.label, found.size) == (True, "cat", [37, 51])
     assert found.area == found.mask.sum()
+    assert found.presence is not None and 0 < found.presence < 1
     assert found.model == client.info()["model"]
     assert found.checkpoint_sha256 == client.info()["checkpoint_sha256"]
 
@@ -475,6 +476,15 @@ LINES = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for rec
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 MASK: Reply = (200, {"Content-Type": "image/png"}, grey_mask(object_mask(37, 51)))
+
+
+@pytest.mark.parametrize(
+    "fake", [[(200, {}, json.dumps(MULTICLASS).encode())]], indirect=True, ids=["no presence"]
+)
+def test_a_service_that_is_older_than_presence_tells_none(fake: FakeService) -> None:
+    with SegmentationClient(fake.url) as client:
+        found = client.segment_multiclass(QUERY, support_sets=["a", "b"])
+    assert [each.presence for each in found.classes] == [None, None]
 
 
 @pytest.mark.parametrize(
