@@ -77,7 +77,23 @@ async function underProgress(total, prepare) {
 function setRunning(on) {
   element("run").hidden = on;
   element("progress").hidden = !on;
-  if (!on) announce(`${results.cards.filter((card) => card.map).length} of ${results.cards.length} done.`);
+  if (on) return;
+  results.arrange();
+  countAbsent();
+  announce(`${results.cards.filter((card) => card.map).length} of ${results.cards.length} done.`);
+}
+
+/** Say in how many photographs the object probably is not; nothing where it is in all. */
+function countAbsent() {
+  const count = results.cards.filter((card) => card.absent).length;
+  element("absent-count").hidden = !count;
+  element("absent-count").textContent = `Probably not in ${count} of ${photographs(results.cards.length)}.`;
+}
+
+/** The options that make the service's mask the one that is shown. */
+function shownOptions() {
+  const { threshold, knowsPresence, presence } = results.view;
+  return knowsPresence ? { threshold, presence_threshold: presence } : { threshold };
 }
 
 function showProgress(done, total) {
@@ -85,12 +101,11 @@ function showProgress(done, total) {
   element("progress-text").textContent = `${done} of ${total} done`;
 }
 
-/** Ask the service for the full-size mask, cut-out or JSON, at the threshold that is shown. */
+/** Ask the service for the full-size mask, cut-out or JSON, at the thresholds that are shown. */
 async function saveOutput(card, output) {
   notify(card.root);
   try {
-    const options = { output, threshold: results.view.threshold };
-    const response = await segment(card.source, card.query, options);
+    const response = await segment(card.source, card.query, { output, ...shownOptions() });
     download(await response.blob(), `${stemOf(card.query.name)}.${SUFFIXES[output]}`);
   } catch (problem) {
     notify(card.root, problem.message);
@@ -101,15 +116,23 @@ function writeSnippet() {
   const source = results.cards[0]?.source;
   if (!source) return;
   const names = results.cards.map((card) => card.query.name);
-  element("code").textContent = SNIPPETS[language](source, names, results.view.threshold);
+  element("code").textContent = SNIPPETS[language](source, names, shownOptions());
+}
+
+/** `name` is "threshold", of a pixel's probability, or "presence", of the whole photograph's. */
+function setThreshold(name, value) {
+  element(name).value = 100 * value;
+  element(`${name}-value`).textContent = value.toFixed(2);
+  results.look({ [name]: value });
+  countAbsent();
+  writeSnippet();
 }
 
 function wireView() {
-  element("threshold").addEventListener("input", ({ target }) => {
-    results.look({ threshold: target.value / 100 });
-    element("threshold-value").textContent = (target.value / 100).toFixed(2);
-    writeSnippet();
-  });
+  element("threshold").addEventListener("input", ({ target }) => setThreshold("threshold", target.value / 100));
+  element("presence").addEventListener("input", ({ target }) => setThreshold("presence", target.value / 100));
+  element("order").addEventListener("change", ({ target }) => results.look({ order: target.value }));
+  element("hide-absent").addEventListener("change", ({ target }) => results.look({ hideAbsent: target.checked }));
   element("opacity").addEventListener("input", ({ target }) => {
     results.look({ opacity: target.value / 100 });
     element("opacity-value").textContent = `${target.value} %`;
@@ -161,8 +184,17 @@ function wireSteps() {
   element("cancel").addEventListener("click", () => running?.abort());
 }
 
+/** The thresholds begin where the network's own are; what tells little of presence shows none. */
+function beginWith({ object_threshold, presence_threshold, presence_is_learned }) {
+  results.look({ knowsPresence: presence_is_learned });
+  for (const part of document.querySelectorAll('[data-when="presence"]')) part.hidden = !presence_is_learned;
+  setThreshold("threshold", object_threshold);
+  setThreshold("presence", presence_threshold);
+}
+
 async function describeService() {
-  const { model, device, version } = await info();
+  const { model, device, version, ...thresholds } = await info();
+  beginWith(thresholds);
   element("about").textContent = `SG-One Service ${version}, ${model} on ${device}, at ${address("")}`;
 }
 

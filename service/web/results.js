@@ -5,13 +5,14 @@ import { decodePhotograph } from "./pictures.js";
 import { drawOverlay, measure, readProbability } from "./probability.js";
 
 const DISPLAY_SIDE = 1024;
+const NOWHERE = 1; // the threshold that no probability is above
 
 /** A card. `onOutput(card, output)` and `onAgain(card)` answer its buttons. */
 class Card {
   constructor(list, query, source, { onOutput, onAgain }) {
     const template = document.getElementById("card-template");
     this.root = template.content.firstElementChild.cloneNode(true);
-    Object.assign(this, { list, query, source, map: null, visible: false });
+    Object.assign(this, { list, query, source, map: null, presence: 1, visible: false });
     this.root.card = this;
     this.root.querySelector(".name").textContent = query.name;
     this.#part(".picture").setAttribute("aria-label", `${query.name}: waiting`);
@@ -32,9 +33,18 @@ class Card {
     notify(this.root);
   }
 
-  /** @param {Blob} png its probability */
-  async show(png) {
+  /** Whether the photograph probably does not show the object. */
+  get absent() {
+    return this.map !== null && this.presence < this.list.view.presence;
+  }
+
+  /**
+   * @param {Blob} png its probability
+   * @param {number} presence 0 to 1: whether the object is there at all
+   */
+  async show(png, presence) {
     this.map = await readProbability(png, DISPLAY_SIDE);
+    this.presence = presence;
     this.root.classList.remove("waiting");
     this.#part(".actions").hidden = false;
     this.#part(".picture").style.aspectRatio = `${this.map.width} / ${this.map.height}`;
@@ -51,15 +61,21 @@ class Card {
     notify(this.root, sentence);
   }
 
-  /** Say how much of the photograph is object at the threshold. */
+  /** Say how much of the photograph is object at the threshold, or that it is probably not there. */
   measure() {
     if (!this.map) return;
-    const { share, score } = measure(this.map, this.list.view.threshold);
-    const text = share
-      ? `${percent(share)} of the photograph, score ${score.toFixed(2)}`
-      : "Nothing found at this threshold";
+    const text = this.#verdict();
+    this.root.classList.toggle("absent", this.absent);
     this.#part(".found").textContent = text;
     this.#part(".picture").setAttribute("aria-label", `${this.query.name}: ${text}`);
+  }
+
+  #verdict() {
+    const presence = this.list.view.knowsPresence ? `, presence ${this.presence.toFixed(2)}` : "";
+    if (this.absent) return `Probably not here${presence}`;
+    const { share, score } = measure(this.map, this.list.view.threshold);
+    if (!share) return `Nothing found at this threshold${presence}`;
+    return `${percent(share)} of the photograph, score ${score.toFixed(2)}${presence}`;
   }
 
   /** Photograph and overlay; a photograph that the browser cannot show stays grey. */
@@ -75,7 +91,9 @@ class Card {
   }
 
   drawOverlay() {
-    if (this.map) drawOverlay(this.#part(".overlay"), this.map, this.list.view);
+    if (!this.map) return;
+    const { view } = this.list;
+    drawOverlay(this.#part(".overlay"), this.map, this.absent ? { ...view, threshold: NOWHERE } : view);
   }
 
   /** Give the pixels back while the card is out of sight: hundreds of cards stay cheap. */
@@ -96,6 +114,7 @@ export class ResultList {
   constructor(list, answers) {
     Object.assign(this, { list, answers, cards: [] });
     this.view = { threshold: 0.5, opacity: 0.45, outline: true };
+    Object.assign(this.view, { knowsPresence: false, presence: 0, order: "given", hideAbsent: false });
     this.observer = new IntersectionObserver((entries) => entries.forEach(see), {
       rootMargin: "400px",
     });
@@ -112,13 +131,23 @@ export class ResultList {
     }
   }
 
-  /** Change threshold, opacity or outline; what is in sight follows at once. */
+  /** Change thresholds, opacity, outline, order or what is hidden; what is in sight follows at once. */
   look(change) {
     Object.assign(this.view, change);
     for (const card of this.cards) {
       card.measure();
       if (card.visible) card.drawOverlay();
     }
+    this.arrange();
+  }
+
+  /** Put the cards in order and hide what is not wanted; `cards` stays in the order given. */
+  arrange() {
+    const { order, hideAbsent } = this.view;
+    const ordered = order === "given" ? this.cards : this.cards.toSorted((a, b) => b.presence - a.presence);
+    const roots = ordered.map((card) => card.root);
+    if (roots.some((root, place) => root !== this.list.children[place])) this.list.append(...roots);
+    for (const card of this.cards) card.root.hidden = hideAbsent && card.absent;
   }
 }
 

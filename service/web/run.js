@@ -34,7 +34,8 @@ async function segmentCard(card, signal) {
   for (let attempt = 1; ; attempt++) {
     try {
       const response = await segment(card.source, card.query, options, signal);
-      return await card.show(await response.blob());
+      const presence = Number(response.headers.get("X-Object-Presence") ?? 1);
+      return await card.show(await response.blob(), presence);
     } catch (problem) {
       if (!problem.retryAfter || attempt === TRIES) throw problem;
       card.wait(`${problem.message} Trying again in ${problem.retryAfter} s.`);

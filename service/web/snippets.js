@@ -5,21 +5,23 @@ import { address } from "./api.js";
 /**
  * @param {import("./api.js").Source} source
  * @param {string[]} queries file names
- * @param {number} threshold
+ * @param {Object<string, number>} options such as threshold
  */
-export function curlSnippet(source, queries, threshold) {
+export function curlSnippet(source, queries, options) {
   const path = source.set ? `segment/kshot?support_set=${source.set.id}` : "segment/kshot";
   const fields = (source.pairs ?? []).flatMap(({ image, maskName }) => [
     formFile("support_image", image.name),
     formFile("support_mask", maskName),
   ]);
   if (source.pairs?.length > 1) fields.push(`--form fusion=${source.fusion}`);
-  fields.push(formFile("query_image", queries[0]), `--form threshold=${threshold}`);
+  fields.push(formFile("query_image", queries[0]));
+  for (const [name, value] of Object.entries(options)) fields.push(`--form ${name}=${value}`);
   return ["curl --fail-with-body --output mask.png", ...fields, shellQuote(address(path))].join(" \\\n  ");
 }
 
 /** The same with service/client.py. */
-export function pythonSnippet(source, queries, threshold) {
+export function pythonSnippet(source, queries, options) {
+  const given = Object.entries(options).map(([name, value]) => `${name}=${value}`).join(", ");
   const object = source.set
     ? `support_set=${JSON.stringify(source.set.id)}`
     : `supports=[${source.pairs
@@ -32,7 +34,7 @@ export function pythonSnippet(source, queries, threshold) {
     `object_shown = dict(${object}${fusion})`,
     `with SegmentationClient(${JSON.stringify(address("").replace(/\/$/, ""))}) as client:`,
     `    for query in ${JSON.stringify(queries)}:`,
-    `        mask = client.segment(query, **object_shown, threshold=${threshold})`,
+    `        mask = client.segment(query, **object_shown, ${given})`,
     '        print(query, f"{mask.mean():.1%} of the photograph")',
   ].join("\n");
 }

@@ -1,0 +1,142 @@
+"""The page in Chromium where the network knows of presence, and where it does not."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import pages
+from bright import DECISION, bright
+from pages import downloaded, give_queries, give_support, paint, segment, shown_mask
+from pictures import encode, photograph
+from service.app import create_app
+from service.inference.engine import Engine
+from service.settings import read_settings
+from serving import served
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
+TIMEOUT_MS = 60_000
+NAMES = ["dark.png", "dim.png", "light.png"]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+expect.set_options(timeout=TIMEOUT_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window."""
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, engine: Engine, folder: Path) -> Iterator[Page]:
+    """The page of a service with this network; it must log no error."""
+    settings = read_settings(database_url=f"sqlite:///{folder / 'sets.sqlite3'}")
+    with served(create_app(settings, engine)) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(TIMEOUT_MS)
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(address)
+        expect(page.locator("#about")).to_contain_text("SG-One Service")
+        yield page
+        page.close()
+        assert faults == []
+
+
+@pytest.fixture
+def knowing(browser: Browser, engine: Engine, tmp_path: Path) -> Iterator[Page]:
+    """Of a network that takes brightness for presence."""
+    yield from open_page(browser, bright(engine), tmp_path)
+
+
+@pytest.fixture
+def unknowing(browser: Browser, engine: Engine, tmp_path: Path) -> Iterator[Page]:
+    """Of a network without presence."""
+    yield from open_page(browser, engine, tmp_path)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A support, and three photographs from dark to light."""
+    (tmp_path / "support.png").write_bytes(encode(photograph(240, 320)))
+    for name, share in zip(NAMES, (0.1, 0.6, 1.0), strict=True):
+        picture = (photograph(111, 153, seed=1) * share).astype("uint8")
+        (tmp_path / name).write_bytes(encode(picture))
+    return tmp_path
+
+
+def run(page: Page, desk: Path) -> None:
+    give_support(page, desk / "support.png")
+    paint(page, STROKE)
+    give_queries(page, *(desk / name for name in NAMES))
+    segment(page)
+
+
+def shown_names(page: Page) -> list[str]:
+    return page.locator(".card:visible .name").all_inner_texts()
+
+
+def test_a_photograph_without_the_object_says_so_and_is_not_marked(
+    knowing: Page, desk: Path
+) -> None:
+    run(knowing, desk)
+    found = knowing.locator(".card .found")
+    expect(found.nth(0)).to_contain_text("Probably not here, presence 0.")
+    expect(found.nth(2)).to_contain_text("of the photograph, score")
+    expect(knowing.locator("#absent-count")).to_have_text("Probably not in 1 of 3 photographs.")
+    assert not shown_mask(knowing, 0).any()
+    assert shown_mask(knowing, 2).any()
+
+
+def test_both_sliders_begin_where_the_networks_own_thresholds_are(knowing: Page) -> None:
+    assert knowing.input_value("#threshold") == str(round(100 * DECISION.object_threshold))
+    assert knowing.input_value("#presence") == str(round(100 * DECISION.presence_threshold))
+
+
+def test_the_presence_slider_moves_what_is_marked_and_downloads_follow_it(
+    knowing: Page, desk: Path
+) -> None:
+    run(knowing, desk)
+    pages.slide(knowing, "#presence", 0)
+    expect(knowing.locator("#absent-count")).to_be_hidden()
+    assert shown_mask(knowing, 0).any()
+    expect(knowing.locator("#code")).to_contain_text("presence_threshold=0")
+    pages.slide(knowing, "#presence", 100)
+    expect(knowing.locator("#absent-count")).to_have_text("Probably not in 3 of 3 photographs.")
+    record = json.loads(downloaded(knowing, ".card:nth-child(3) [data-output=json]"))
+    assert (record["found"], record["presence_threshold"]) == (False, 1)
+
+
+def test_photographs_are_sorted_and_hidden_by_presence(knowing: Page, desk: Path) -> None:
+    run(knowing, desk)
+    assert shown_names(knowing) == NAMES
+    knowing.select_option("#order", "presence")
+    assert shown_names(knowing) == NAMES[::-1]
+    knowing.check("#hide-absent")
+    assert shown_names(knowing) == ["light.png", "dim.png"]
+    pages.slide(knowing, "#presence", 0)
+    assert shown_names(knowing) == NAMES[::-1]
+    knowing.select_option("#order", "given")
+    assert shown_names(knowing) == NAMES
+
+
+def test_a_network_without_presence_shows_nothing_of_it(unknowing: Page, desk: Path) -> None:
+    run(unknowing, desk)
+    for control in ("#presence", "#order", "#hide-absent", "#absent-count"):
+        expect(unknowing.locator(control)).to_be_hidden()
+    expect(unknowing.locator(".card .found").first).not_to_contain_text("presence")
+    expect(unknowing.locator("#code")).not_to_contain_text("presence")
