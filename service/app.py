@@ -22,7 +22,8 @@ from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
-from service.library.sets import Library, Limits
+from service.library.records import Limits
+from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.release import installed_version

@@ -34,7 +34,8 @@ from service.errors import (
 )
 from service.library.database import SCHEMA_VERSION, Database
 from service.library.migrate import migration_config
-from service.library.sets import EncodingKey, Library, Limits, NewPair, PairState
+from service.library.records import EncodingKey, Limits, NewPair, PairState
+from service.library.sets import Library
 from service.library.tables import Table
 
 KEY = EncodingKey("a" * 64, "float32", 321)
@@ -574,7 +575,8 @@ def test_a_postgresql_that_is_away_is_told_and_taken_up_again() -> None:
 
 WRITE = """
 import itertools, sys
-from service.library.sets import EncodingKey, Library, NewPair, PairState
+from service.library.records import EncodingKey, NewPair, PairState
+from service.library.sets import Library
 
 url, start = sys.argv[1], int(sys.argv[2])
 library = Library.open(url)

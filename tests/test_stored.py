@@ -17,7 +17,7 @@ from pictures import encode, grey_mask, object_mask, photograph
 from service.app import create_app
 from service.errors import SupportSetNotFoundError
 from service.inference.engine import Engine, FreshSupport, Prediction
-from service.library.sets import NewPair
+from service.library.records import NewPair
 from service.segment.pairs import THE_OBJECT, Shown
 from service.segment.runtime import Runtime
 from service.segment.supports import (

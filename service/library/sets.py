@@ -1,10 +1,7 @@
 """Sets of supports that clients store under a name, use and delete."""
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import and_, case, delete, func, select
 from sqlalchemy.exc import IntegrityError
@@ -20,63 +17,19 @@ from service.errors import (
     TooManyShotsError,
 )
 from service.library.database import Database
+from service.library.records import (
+    NO_LIMITS,
+    EncodingKey,
+    Limits,
+    NewPair,
+    PairState,
+    StoredPair,
+    StoredShot,
+)
 from service.library.tables import ID_LENGTH, EncodingRow, PairRow, SetRow, now
 from service.schemas import SupportSet, SupportSets
 
 _ID = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
-
-
-class NewPair(NamedTuple):
-    """A pair to store: both files as uploaded, a PNG of both for lists, and the decoded size."""
-
-    image: bytes
-    mask: bytes
-    thumbnail: bytes
-    width: int
-    height: int
-    area: int
-
-
-class EncodingKey(NamedTuple):
-    """What an encoding depends on besides its pair."""
-
-    checkpoint_sha256: str
-    precision: str
-    input_side: int
-
-
-class PairState(NamedTuple):
-    """A pair as it was at some moment: ``stored`` is when its files were."""
-
-    pair_id: str
-    stored: datetime
-
-
-class StoredPair(NamedTuple):
-    """Both files of a pair, as they were uploaded."""
-
-    state: PairState
-    image: bytes
-    mask: bytes
-
-
-class StoredShot(NamedTuple):
-    """A pair with its encoding (safetensors); where it has none yet, with its two files."""
-
-    state: PairState
-    encoding: bytes | None
-    image: bytes | None
-    mask: bytes | None
-
-
-class Limits(NamedTuple):
-    """How much may be stored: sets, and bytes of their files."""
-
-    sets: int
-    content_bytes: int
-
-
-NO_LIMITS = Limits(sys.maxsize, sys.maxsize)
 
 
 class Library:

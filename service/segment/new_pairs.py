@@ -11,7 +11,7 @@ from service.http.forms import Form
 from service.images.codec import Part
 from service.images.render import mask_png
 from service.images.thumbnail import thumbnail_png
-from service.library.sets import NewPair, PairState
+from service.library.records import NewPair, PairState
 from service.options import MaskOptions, read_options
 from service.segment.inputs import ARCHIVE, SUPPORT_IMAGE, SUPPORT_MASK
 from service.segment.pairs import support_pairs

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import PairNotFoundError
 from service.images.codec import media_type
-from service.library.sets import StoredPair
+from service.library.records import StoredPair
 from service.schemas import SupportSet
 from service.segment.runtime import Runtime
 from service.segment.zip_stream import Sink, member, open_archive

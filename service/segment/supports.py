@@ -16,7 +16,7 @@ from service.http.spool import SentPart
 from service.images.codec import Part
 from service.inference.cache import content_key
 from service.inference.engine import Engine, FreshSupport, Shot
-from service.library.sets import EncodingKey, PairState, StoredShot
+from service.library.records import EncodingKey, PairState, StoredShot
 from service.schemas import SupportSet
 from service.segment.pairs import Shown
 from service.segment.runtime import Runtime, settle

@@ -1,0 +1,1 @@
+"""The commands of ``sgone``, each in the room of who uses it."""
