@@ -47,6 +47,5 @@ for command in (
     composites,
     regions,
     supports,
-    ,
 ):
     main.add_command(command)
