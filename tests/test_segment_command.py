@@ -23,7 +23,8 @@ from model.episode import Support
 from pictures import encode, file, grey_mask, object_mask, photograph, read_mask
 from service.cli import main
 from service.client import SegmentationClient
-from service.folders.remote import RefusedQueryError, RemoteError, RemoteFinder
+from service.folders.remote import RefusedQueryError, RemoteFinder
+from service.folders.stored import RemoteError
 from service.images.shape import shape_mask
 from service.inference.engine import Engine
 from service.options import KShotOptions, Shaping
