@@ -234,7 +234,7 @@ def sgone_evaluate(checkpoint, root, *arguments):
 
 def test_several_classes_have_five_supports_each_unless_told(checkpoint, crowded, tmp_path):
     for options, shots in (([], 5), (["--shots", 2], 2)):
-        path = tmp_path / "report.json"
+        path = tmp_path / f"{shots}.json"
         sgone_evaluate(checkpoint, crowded, "--fold", 2, "--multiclass", "--json", path, *options)
         assert json.loads(path.read_text(encoding="utf-8"))["protocol"]["shots"] == shots
 

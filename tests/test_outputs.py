@@ -247,7 +247,6 @@ def test_every_option_may_be_a_part_beside_the_most_supports(client: TestClient)
     ("name", "value", "expected"),
     [
         ("output", "png", "send mask, probability, overlay, cutout or json"),
-        ("output", "", "send mask, probability"),
         ("threshold", "0", "a number above 0 and below 1"),
         ("threshold", "1", "a number above 0 and below 1"),
         ("threshold", "-0.5", "a number above 0 and below 1"),
@@ -270,7 +269,7 @@ def test_a_bad_value_is_named_with_what_to_send(
     assert expected in check_invalid(response, "invalid_option", name)
 
 
-@pytest.mark.parametrize("depth", ["12", "08", "", "16.0"])
+@pytest.mark.parametrize("depth", ["12", "08", "16.0"])
 def test_a_depth_is_8_or_16(client: TestClient, depth: str) -> None:
     response = ask(client, output="probability", depth=depth)
     assert "send 8 or 16" in check_invalid(response, "invalid_option", "depth")
@@ -297,7 +296,8 @@ def test_an_unknown_query_parameter_is_named_with_the_known_ones(
     client: TestClient, name: str
 ) -> None:
     detail = check_invalid(ask(client, **{name: "union"}), "unexpected_part", name)
-    assert "send threshold, presence_threshold, refine, largest_component" in detail
+    known = detail.partition("send ")[2].split(", ")
+    assert {"threshold", "presence_threshold", "refine", "largest_component"} <= set(known)
 
 
 # The Accept header
