@@ -4,6 +4,7 @@ import { address, info, segment } from "./api.js";
 import { Editor } from "./editor.js";
 import { offerExamples } from "./examples.js";
 import { download, ignoreStrayDrops, onChosen, onDropped, onPasted } from "./intake.js";
+import { photographs } from "./library.js";
 import { announce, notify } from "./notices.js";
 import { stemOf } from "./pictures.js";
 import { QueryList } from "./queries.js";
