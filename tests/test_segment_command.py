@@ -347,7 +347,7 @@ def test_a_bad_query_is_named_and_the_rest_go_on(
     for _ in range(2):
         result = sgone(*local, folder)
         assert result.exit_code == 1
-        assert "0.png is cut off" in result.stderr
+        assert "0.png is not an image" in result.stderr
         assert "1 of 3 queries failed; the rest are done" in result.stderr
         assert contents(masks).keys() == {"1.png", "2.png"}
     photographs(folder, "0.png")
@@ -587,7 +587,7 @@ def test_a_query_that_the_server_refuses_is_named_and_the_rest_go_on(
     (folder / "0.png").write_bytes(b"broken")
     result = sgone(*remote, folder)
     assert result.exit_code == 1
-    assert f"Error: {folder / '0.png'}: query_image is cut off" in result.stderr
+    assert f"Error: {folder / '0.png'}: query_image is not an image" in result.stderr
     assert "1 of 3 queries failed; the rest are done" in result.stderr
     assert contents(masks).keys() == {"1.png", "2.png"}
 
