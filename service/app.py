@@ -123,14 +123,14 @@ async def _lifespan(
     opened = await asyncio.to_thread(_open_decoders, settings, app.state.telemetry)
     telemetry: Telemetry = app.state.telemetry
     with (
-        ThreadPoolExecutor(settings.decode_threads, "worker") as workers,
+        ThreadPoolExecutor(settings.decode_threads, "decode") as threads,
         LibraryThreads() as storage,
     ):
         try:
             with opened as decoders:  # which end first: threads wait for them
                 await _warm_up(engine, queue)
                 app.state.runtime = Runtime(
-                    settings, engine, queue, workers, library, storage, telemetry, decoders
+                    settings, engine, queue, threads, library, storage, telemetry, decoders
                 )
                 _watch(telemetry, app.state.runtime)
                 async with telemetry.exposition.kept_fresh():

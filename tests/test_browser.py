@@ -328,7 +328,8 @@ def test_one_broken_photograph_says_so_in_its_place_and_the_rest_go_on(
     expect(page.locator("#run")).to_have_text("Segment 3 photographs")
     segment(page)
     cards = page.locator(".card")
-    expect(cards.nth(1).locator(".notice")).to_contain_text("broken.jpg is not an image of an accepted type")
+    notice = cards.nth(1).locator(".notice")
+    expect(notice).to_contain_text("broken.jpg is not an image of an accepted type")
     for index, shape in [(0, (111, 153)), (2, (90, 120))]:
         assert shown_mask(page, index).shape == shape
     expect(page.locator("#status")).to_have_text("2 of 3 done.")

@@ -35,7 +35,7 @@ async def read_mask_file(request: Request, runtime: Running) -> Response:
     decode = partial(decode_mask, part, runtime.settings.max_image_pixels, mask_format)
     with runtime.queue.admit():
         async with within(runtime.settings.request_timeout_ms / 1e3):
-            body, reading = await runtime.in_worker(lambda: _render(decode()))
+            body, reading = await runtime.in_thread(lambda: _render(decode()))
     return Response(body, media_type=PNG, headers=reading_header([reading]))
 
 

@@ -33,12 +33,12 @@ async def archive(runtime: Runtime, outcomes: AsyncIterator[Outcome]) -> AsyncIt
     members = open_archive(sink)
     with tempfile.TemporaryFile() as records:
         async for outcome in outcomes:
-            await runtime.in_worker(partial(_add, members, records, outcome))
+            await runtime.in_thread(partial(_add, members, records, outcome))
             yield sink.take()
         records.seek(0)
         with members.open(member(RESULTS), "w", force_zip64=True) as results:
-            while chunk := await runtime.in_worker(partial(records.read, _CHUNK_BYTES)):
-                await runtime.in_worker(partial(results.write, chunk))
+            while chunk := await runtime.in_thread(partial(records.read, _CHUNK_BYTES)):
+                await runtime.in_thread(partial(results.write, chunk))
                 yield sink.take()
     members.close()
     yield sink.take()

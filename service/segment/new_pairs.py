@@ -70,7 +70,7 @@ async def in_time(runtime: Runtime, work: Callable[[], Value]) -> Value:
     Storing has no limit of time: who hears that it is over should know that nothing is stored.
     """
     async with within(runtime.settings.request_timeout_ms / 1e3):
-        return await runtime.in_worker(work)
+        return await runtime.in_thread(work)
 
 
 def told_readings(decoded: Iterable[Decoded]) -> dict[str, str]:

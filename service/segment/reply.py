@@ -71,12 +71,12 @@ class Done(Generic[Rendered]):
 async def run_job(
     runtime: Runtime, place: Place[Task, Prediction], job: Job[Rendered], timings: Timings
 ) -> Done[Rendered]:
-    """Decode in workers, wait for the network in ``place``, render in a worker."""
+    """Decode on threads, wait for the network in ``place``, render on a thread."""
     with timings.stage("decode"):
         # Of several errors the client hears of the supports' first, whichever came first.
         classes, query = await asyncio.gather(
             job.load(),
-            runtime.in_worker(partial(_prepare_query, runtime, job.query, job.refine)),
+            runtime.in_thread(partial(_prepare_query, runtime, job.query, job.refine)),
             return_exceptions=True,
         )
         classes = value_of(classes)
@@ -86,7 +86,7 @@ async def run_job(
     timings["encode"] = prediction.encode_ms / 1e3
     timings["segment"] = prediction.segment_ms / 1e3
     with timings.stage("render"):
-        rendered = await runtime.in_worker(partial(job.render, list(classes), prediction))
+        rendered = await runtime.in_thread(partial(job.render, list(classes), prediction))
     return Done(rendered, classes, prediction)
 
 

@@ -53,12 +53,12 @@ class Readings:
 
 @dataclass(frozen=True)
 class Runtime:
-    """The rooms behind the routes. ``workers`` wait for decoders, and encode."""
+    """The rooms behind the routes. ``threads`` wait for decoders, and encode."""
 
     settings: Settings
     engine: Engine
     queue: InferenceQueue[Task, Prediction]
-    workers: ThreadPoolExecutor
+    threads: ThreadPoolExecutor
     library: Library
     storage: LibraryThreads
     telemetry: Telemetry
@@ -66,23 +66,23 @@ class Runtime:
     readings: Readings = field(default_factory=Readings)
 
     def decode_photograph(self, file: SentPart) -> Photograph:
-        """For ``in_worker``; raises PayloadTooLargeError and the codec's errors."""
+        """For ``in_thread``; raises PayloadTooLargeError and the codec's errors."""
         part = file.read(self.settings.max_upload_bytes)
         return decode_photograph(part, self.settings.max_image_pixels)
 
     def decode_shot(
         self, image: Part, mask: Part, mask_format: MaskFormat = "auto"
     ) -> tuple[Support, MaskReading]:
-        """For ``in_worker``; raises the codec's errors."""
+        """For ``in_thread``; raises the codec's errors."""
         return decode_shot(image, mask, self.settings.max_image_pixels, mask_format)
 
     def find_object(self, prediction: Prediction, options: Options) -> Finding:
-        """For ``in_worker``: the one object that was looked for."""
+        """For ``in_thread``: the one object that was looked for."""
         probability, (presence,) = self.engine.restore(prediction), prediction.presence
         decision = options.decide(self.engine.checkpoint.decision)
         return find_object(probability, presence, decision, options)
 
-    async def in_worker(self, work: Callable[[], Value]) -> Value:
+    async def in_thread(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop.
 
         Where this is cancelled, what it decodes is ended.
@@ -90,7 +90,7 @@ class Runtime:
         given_up = threading.Event()
         run = partial(self._run, work, given_up)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.workers, run)
+            return await asyncio.get_running_loop().run_in_executor(self.threads, run)
         except asyncio.CancelledError:
             given_up.set()
             raise
@@ -105,7 +105,7 @@ class Runtime:
         """Raise ShuttingDownError or NotReadyError unless work is taken and done."""
         self.queue.check_ready()
         if self.decoders is not None and not self.decoders.up:
-            self.workers.submit(self.decoders.revive)
+            self.threads.submit(self.decoders.revive)
             raise NotReadyError("no image can be decoded now; ask again in a moment")
 
 

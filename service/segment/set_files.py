@@ -58,7 +58,7 @@ async def export(runtime: Runtime, described: SupportSet) -> AsyncIterator[bytes
         with suppress(PairNotFoundError):
             stored = await runtime.storage.run(runtime.library.pair, described.id, pair.id)
             add = partial(_add_pair, members, f"{number:03d}", stored)
-            pairs.append(await runtime.in_worker(add))
+            pairs.append(await runtime.in_thread(add))
         yield sink.take()
     manifest = Manifest(name=described.name, label=described.label, pairs=pairs)
     members.writestr(member(MANIFEST), manifest.model_dump_json(indent=2))

@@ -115,23 +115,23 @@ async def _decode(
     runtime: Runtime, pairs: Iterable[tuple[SentPart, SentPart]], mask_format: MaskFormat
 ) -> list[ReadySupport]:
     works = [partial(_sent, runtime, *pair, mask_format) for pair in pairs]
-    return await _in_workers(runtime, works)
+    return await _in_threads(runtime, works)
 
 
 async def _load_set(runtime: Runtime, set_id: str) -> tuple[SupportSet, list[ReadySupport]]:
     key = encoding_key(runtime.engine)
     described, pairs = await runtime.storage.run(runtime.library.shots, set_id, key)
-    supports = await _in_workers(
+    supports = await _in_threads(
         runtime, [partial(_stored, runtime, set_id, pair) for pair in pairs]
     )
     return described, supports
 
 
-async def _in_workers(
+async def _in_threads(
     runtime: Runtime, works: Iterable[Callable[[], ReadySupport]]
 ) -> list[ReadySupport]:
     """Side by side; the error is that of the first bad one in order."""
-    return await settle(runtime.in_worker(work) for work in works)
+    return await settle(runtime.in_thread(work) for work in works)
 
 
 def _sent(
