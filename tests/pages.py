@@ -1,6 +1,8 @@
 """What people do on the page, for the tests in a browser."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 Points = Iterable[tuple[float, float]]
 
 READ_OVERLAY = """
@@ -18,6 +21,16 @@ canvas => {
   return [canvas.height, canvas.width, Array.from(data.filter((_, i) => i % 4 === 3), Number)];
 }
 """
+
+
+@contextmanager
+def launched_browser() -> Iterator[Browser]:
+    """Chromium without a window, and without calls to its maker."""
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
 
 
 def give_support(page: Page, *files: Path) -> None:

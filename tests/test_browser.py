@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,12 +16,22 @@ from PIL import Image
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 import pages
 from model.images.masks import read_mask
 from model.images.opening import open_upright
-from pages import downloaded, give_queries, give_support, mask_in, paint, segment, shown_mask
+from pages import (
+    CHROMIUM,
+    downloaded,
+    give_queries,
+    give_support,
+    launched_browser,
+    mask_in,
+    paint,
+    segment,
+    shown_mask,
+)
 from pictures import encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
 from service.inference.engine import Engine
@@ -30,7 +39,6 @@ from service.settings import read_settings
 from serving import served
 from test_masks import AMBIGUOUS, READ, SIDE, as_file
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 REPOSITORY = Path(__file__).parents[1]
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
@@ -49,11 +57,8 @@ expect.set_options(timeout=TIMEOUT_MS)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window, and without calls to its maker."""
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with launched_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

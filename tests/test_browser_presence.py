@@ -1,7 +1,6 @@
 """The page in Chromium where the network knows of presence, and where it does not."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,18 +8,26 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import pages
 from bright import DECISION, bright
-from pages import downloaded, give_queries, give_support, paint, segment, shown_mask
+from pages import (
+    CHROMIUM,
+    downloaded,
+    give_queries,
+    give_support,
+    launched_browser,
+    paint,
+    segment,
+    shown_mask,
+)
 from pictures import encode, photograph
 from service.app import create_app
 from service.inference.engine import Engine
 from service.settings import read_settings
 from serving import served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
 TIMEOUT_MS = 60_000
 NAMES = ["dark.png", "dim.png", "light.png"]
@@ -35,11 +42,8 @@ expect.set_options(timeout=TIMEOUT_MS)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window."""
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with launched_browser() as browser:
         yield browser
-        browser.close()
 
 
 def open_page(browser: Browser, engine: Engine, folder: Path) -> Iterator[Page]:
