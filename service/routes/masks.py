@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from model.images.masks import MaskReading
-from service.http.deadline import within
 from service.http.forms import read_form
 from service.http.openapi import MASK_RESPONSES, describe_form
 from service.images.codec import decode_mask
 from service.images.render import mask_png
 from service.options import PNG, MaskOptions, read_options
 from service.segment.inputs import MASK, MASK_FILE
+from service.segment.new_pairs import in_time
 from service.segment.runtime import Running
 from service.segment.supports import reading_header
 
@@ -34,8 +34,7 @@ async def read_mask_file(request: Request, runtime: Running) -> Response:
     part = form.files[MASK.name][0]
     decode = partial(decode_mask, part, runtime.settings.max_image_pixels, mask_format)
     with runtime.queue.admit():
-        async with within(runtime.settings.request_timeout_ms / 1e3):
-            body, reading = await runtime.in_thread(lambda: _render(decode()))
+        body, reading = await in_time(runtime, lambda: _render(decode()))
     return Response(body, media_type=PNG, headers=reading_header([reading]))
 
 

@@ -65,7 +65,7 @@ async def complete_pair(
 
 
 async def in_time(runtime: Runtime, work: Callable[[], Value]) -> Value:
-    """Decode on a worker, or raise DeadlineExceededError.
+    """Decode on a thread, or raise DeadlineExceededError.
 
     Storing has no limit of time: who hears that it is over should know that nothing is stored.
     """
