@@ -22,7 +22,7 @@ from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
-from service.library.records import Limits
+from service.library.records import StoreLimits
 from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
@@ -107,7 +107,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 def open_library(settings: Settings) -> Library:
     """The stored supports; SettingsError where their database cannot be opened."""
-    limits = Limits(settings.max_sets, settings.max_stored_bytes)
+    limits = StoreLimits(settings.max_sets, settings.max_stored_bytes)
     return Library.open(settings.database_url, limits)
 
 
@@ -120,14 +120,15 @@ async def _lifespan(
     if library is None:
         library = await asyncio.to_thread(open_library, settings)
     queue = _open_queue(settings, engine, app)
-    opened = await asyncio.to_thread(_open_decoders, settings, app.state.telemetry)
     telemetry: Telemetry = app.state.telemetry
     with (
         ThreadPoolExecutor(settings.decode_threads, "decode") as threads,
         LibraryThreads() as storage,
     ):
         try:
-            with opened as decoders:  # which end first: threads wait for them
+            with _open_decoders(
+                settings, telemetry
+            ) as decoders:  # which end first: threads wait for them
                 await _warm_up(engine, queue)
                 app.state.runtime = Runtime(
                     settings, engine, queue, threads, library, storage, telemetry, decoders

@@ -34,7 +34,7 @@ from service.errors import (
 )
 from service.library.database import SCHEMA_VERSION, Database
 from service.library.migrate import migration_config
-from service.library.records import EncodingKey, Limits, NewPair, PairState
+from service.library.records import EncodingKey, NewPair, PairState, StoreLimits
 from service.library.sets import Library
 from service.library.tables import Table
 
@@ -500,7 +500,7 @@ def test_sets_can_be_deleted_from_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_sets_and_bytes_are_bounded_and_deleting_makes_room(url: str) -> None:
-    library = Library.open(url, Limits(sets=2, content_bytes=10_000))
+    library = Library.open(url, StoreLimits(sets=2, content_bytes=10_000))
     first = library.create("first", None, [pair()])
     with pytest.raises(StorageFullError, match="delete some"):
         library.create("large", None, [pair(size=6000)])

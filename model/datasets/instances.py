@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as masks
 from pydantic import BeforeValidator, Field, PositiveInt, TypeAdapter, ValidationError
 
-from model.datasets.regions import Coordinate, RunLengths, encode_region
+from model.datasets.regions import Coordinate, GivenRuns, encode_region
 from model.errors import DatasetError
 from model.text import read_text
 
@@ -69,7 +69,7 @@ class _Category:
 class _Annotation:
     image_id: _Id
     category_id: _Id
-    segmentation: list[list[Coordinate]] | RunLengths | None = None
+    segmentation: list[list[Coordinate]] | GivenRuns | None = None
     iscrowd: bool = False
     id: _Id | None = None
     bbox: Annotated[bool, BeforeValidator(_has_size)] = False

@@ -17,14 +17,14 @@ _COMPRESSED = re.compile("([P-o]{0,6}[0-O])*")
 
 
 @dataclass(slots=True)
-class RunLengths:
+class GivenRuns:
     """Column by column, background first; ``size`` is height, width."""
 
     size: tuple[int, int]
     counts: str | list[int]
 
 
-def encode_region(segmentation: list[list[float]] | RunLengths, size: tuple[int, int]) -> bytes:
+def encode_region(segmentation: list[list[float]] | GivenRuns, size: tuple[int, int]) -> bytes:
     """Empty where the region has no pixel; ValueError or OverflowError where it is broken."""
     encoded = (
         _outline(segmentation, size)
@@ -42,7 +42,7 @@ def _outline(polygons: list[list[float]], size: tuple[int, int]) -> Any:
     return masks.merge(masks.frPyObjects(solid, *size) if solid else [])
 
 
-def _compress(given: RunLengths, size: tuple[int, int]) -> Any:
+def _compress(given: GivenRuns, size: tuple[int, int]) -> Any:
     """ValueError or OverflowError unless they decode to a mask of the image's size."""
     if given.size != size:
         raise ValueError(f"of size {given.size}, the image {size}")

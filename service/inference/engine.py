@@ -52,8 +52,8 @@ class Prediction:
     """(N, 2, h, w) logits of N classes, the presence of each in 0..1, and the times taken.
 
     ``size`` is the query's own (height, width), ``guide`` what crisp borders need of it, where they
-    are wanted. ``encodings`` has each support's own, for those who
-    use it again; ``computed`` of them were not at hand.
+    are wanted. ``encodings`` has each support's own, for those who use it again; ``computed`` of
+    them were not at hand.
     """
 
     logits: NDArray[np.float32]

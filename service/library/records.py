@@ -48,11 +48,11 @@ class StoredShot(NamedTuple):
     mask: bytes | None
 
 
-class Limits(NamedTuple):
+class StoreLimits(NamedTuple):
     """How much may be stored: sets, and bytes of their files."""
 
     sets: int
     content_bytes: int
 
 
-NO_LIMITS = Limits(sys.maxsize, sys.maxsize)
+NO_LIMITS = StoreLimits(sys.maxsize, sys.maxsize)

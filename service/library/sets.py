@@ -20,11 +20,11 @@ from service.library.database import Database
 from service.library.records import (
     NO_LIMITS,
     EncodingKey,
-    Limits,
     NewPair,
     PairState,
     StoredPair,
     StoredShot,
+    StoreLimits,
 )
 from service.library.tables import ID_LENGTH, EncodingRow, PairRow, SetRow, now
 from service.schemas import SupportSet, SupportSets
@@ -39,12 +39,12 @@ class Library:
     PairNotFoundError for a set or pair that does not exist.
     """
 
-    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
+    def __init__(self, database: Database, limits: StoreLimits = NO_LIMITS) -> None:
         self._database = database
         self._limits = limits
 
     @classmethod
-    def open(cls, url: str, limits: Limits = NO_LIMITS) -> "Library":
+    def open(cls, url: str, limits: StoreLimits = NO_LIMITS) -> "Library":
         """The library in the database at ``url``; SettingsError where that cannot be opened."""
         return cls(Database.open(url), limits)
 
