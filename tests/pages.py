@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 Points = Iterable[tuple[float, float]]
@@ -91,10 +92,18 @@ def segment(page: Page) -> None:
 
 
 def downloaded(page: Page, selector: str) -> bytes:
-    """What a click on the selector downloads."""
-    with page.expect_download() as download:
-        page.click(selector)
-    return Path(download.value.path()).read_bytes()
+    """What a click on the selector downloads.
+
+    On a busy machine Chromium loses a download once in a few hundred; then there is a second click.
+    """
+    for patience_ms in (20_000, 60_000):
+        try:
+            with page.expect_download(timeout=patience_ms) as download:
+                page.click(selector)
+        except PlaywrightTimeout:
+            continue
+        return Path(download.value.path()).read_bytes()
+    raise AssertionError(f"two clicks on {selector} downloaded nothing")
 
 
 def shown_mask(page: Page, card: int = 0) -> NDArray[np.bool_]:

@@ -37,8 +37,11 @@ function header(width, height) {
 }
 
 async function deflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { writable, readable } = new CompressionStream("deflate");
+  const writer = writable.getWriter();
+  // Awaited by nobody: what fails here fails in the readable end as well.
+  Promise.all([writer.write(bytes), writer.close()]).catch(() => {});
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
 function chunk(type, content) {
