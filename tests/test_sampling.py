@@ -8,7 +8,14 @@ import torch
 
 from model.datasets.augmentation import TrainingTransform
 from model.datasets.pascal import pascal_voc
-from model.datasets.sampling import EpisodeSampler, EpisodicDataset, View, ViewLoader, collate
+from model.datasets.sampling import (
+    EpisodeSampler,
+    EpisodicDataset,
+    StepSampler,
+    View,
+    ViewLoader,
+    collate,
+)
 from model.episode import VOID
 from model.errors import DatasetError
 from trees import write_voc
@@ -106,6 +113,15 @@ def test_a_class_that_every_photograph_shows_is_never_absent(dataset):
     with pytest.raises(DatasetError, match="every photograph shows 'aeroplane'"):
         for index in range(20):
             sampler.episode(index)
+
+
+def test_a_share_of_the_steps_has_several_shots_and_each_step_one_number(dataset):
+    few, several = (EpisodeSampler(dataset, (0, 1), shots, 0, "class") for shots in (1, 3))
+    sampler = StepSampler(few, several, share=0.3, step_size=4)
+    shots = [[len(sampler.episode(4 * step + i).supports) for i in range(4)] for step in range(200)]
+    assert all(len(set(step)) == 1 for step in shots)
+    assert 0.2 < sum(step[0] == 3 for step in shots) / 200 < 0.4
+    assert sampler.episode(9) == sampler.episode(9)
 
 
 def test_a_photograph_without_the_class_has_a_label_of_zeros(dataset):

@@ -23,7 +23,7 @@ from model.network.backbone import normalise
 from model.network.siamese import SiameseBackbone
 from model.training import train
 from model.training.objective import overlap_loss
-from model.training.recipe import Data, override, read_recipe, split
+from model.training.recipe import Data, more_shots, override, read_recipe, split
 from model.training.start import build_network
 from networks import build_tiny_network
 from service import cli
@@ -173,6 +173,18 @@ def test_composites_and_regions_take_their_shares_of_the_episodes(workshop, tmp_
     assert [parts.training.classes[i] for i in parts.own_classes] == list(COLOURS)
 
 
+def test_classes_with_too_few_images_take_no_part_in_steps_of_several_shots(workshop, tmp_path):
+    write_folder(tmp_path / "few", classes=("few one",), count=2)
+    data = Data(root=workshop / "data", layout="folder", composites=tmp_path / "few")
+    parts = split(data, shots=1)
+    assert sum(parts.shares.values()) == pytest.approx(1)
+    shares = more_shots(parts, 2)
+    assert {parts.training.classes[i] for i in shares} == set(COLOURS)
+    assert sum(shares.values()) == pytest.approx(1)
+    with pytest.raises(DatasetError, match="lower several_shots"):
+        more_shots(parts, 100)
+
+
 def test_shares_that_leave_nothing_are_refused(workshop):
     with pytest.raises(ValueError, match="leave no episode"):
         Data(
@@ -198,9 +210,13 @@ def test_a_frozen_backbone_keeps_its_weights_and_the_head_learns(workshop, finis
     assert any(after[name].abs().sum() > 0 for name in after if name.startswith("optimiser."))
 
 
-@pytest.mark.parametrize("frozen", ["true", "false"])
-def test_a_killed_run_resumes_to_the_same_weights(workshop, tmp_path, frozen, monkeypatch):
+@pytest.mark.parametrize(
+    ("frozen", "more"),
+    [("true", ""), ("false", ""), ("true", "several_shots = 2\nseveral_share = 0.5\n")],
+)
+def test_a_killed_run_resumes_to_the_same_weights(workshop, tmp_path, frozen, more, monkeypatch):
     recipe = write_recipe(tmp_path, steps=6, frozen=frozen)
+    recipe.write_text(recipe.read_text(encoding="utf-8") + more, encoding="utf-8")
     whole = run(workshop, recipe, tmp_path / "whole")
 
     kill_at_step(monkeypatch, 5)

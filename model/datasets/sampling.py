@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -102,6 +102,31 @@ class EpisodeSampler:
         raise DatasetError(f"every photograph shows {self.dataset.classes[class_id]!r}")
 
 
+class Episodes(Protocol):
+    """Episodes by their number."""
+
+    def episode(self, index: int) -> EpisodeViews:
+        """The query and its supports; the same whenever it is asked for."""
+
+
+class StepSampler:
+    """Episodes of ``several`` in ``share`` of the training steps, of ``few`` in the others.
+
+    A step's ``step_size`` episodes have one number of shots, so that they stack.
+    """
+
+    def __init__(
+        self, few: EpisodeSampler, several: EpisodeSampler, share: float, step_size: int
+    ) -> None:
+        self.few, self.several, self.share, self.step_size = few, several, share, step_size
+
+    def episode(self, index: int) -> EpisodeViews:
+        """The query and its supports."""
+        step = index // self.step_size
+        drawn = np.random.default_rng((self.few.seed, step, 1)).random()
+        return (self.several if drawn < self.share else self.few).episode(index)
+
+
 class ViewLoader:
     """Loads views as square tensors; without a transform, HSNet's fixed square."""
 
@@ -149,7 +174,7 @@ class EpisodeBatch(NamedTuple):
 class EpisodicDataset(Dataset[EpisodeBatch]):
     """Episodes as tensors, each a batch of one."""
 
-    def __init__(self, loader: ViewLoader, sampler: EpisodeSampler) -> None:
+    def __init__(self, loader: ViewLoader, sampler: Episodes) -> None:
         self.loader, self.sampler = loader, sampler
 
     def __getitem__(self, index: int) -> EpisodeBatch:

@@ -95,6 +95,8 @@ class Optimiser:
 class Schedule:
     """How long and on what a run steps.
 
+    Episodes have ``shots`` supports, and in ``several_share`` of the steps ``several_shots``, of
+    the classes that have so many images.
     ``views`` is the number of augmentations of each photograph; a frozen backbone reads each once.
     ``patience`` is the number of evaluations without a better mIoU after which a run stops.
     """
@@ -102,6 +104,8 @@ class Schedule:
     steps: PositiveInt
     batch_size: PositiveInt = 8
     shots: PositiveInt = 1
+    several_shots: PositiveInt = 5
+    several_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     side: PositiveInt = 257
     views: PositiveInt = 2
     evaluate_every: PositiveInt = 100
@@ -150,8 +154,11 @@ class Recipe:
         for added in ("composites", "regions"):
             table["data"][added] = getattr(self.data, added) is not None
         del table["data"]["root"], table["data"]["list"], table["backbone_weights"]
-        if self.data.mask_format == "auto":  # which runs before the key was there also have
+        # Runs of before these keys were there have them unset as well.
+        if self.data.mask_format == "auto":
             del table["data"]["mask_format"]
+        if not self.schedule.several_share:
+            del table["schedule"]["several_shots"], table["schedule"]["several_share"]
         return json.dumps(table, sort_keys=True)
 
     @property
@@ -232,6 +239,20 @@ def split(data: Data, shots: int) -> Split:
         _some(own, data.root, shots)
     shares |= _evenly(own, 1 - sum(shares.values()))
     return Split(training, shares, dataset.without(test), held_out)
+
+
+def more_shots(split: Split, shots: int) -> dict[int, float]:
+    """The shares of the training classes that have images for so many shots; they sum to 1.
+
+    DatasetError where no class has.
+    """
+    kept = {i: split.shares[i] for i in _drawable(split.training, shots) if i in split.shares}
+    if not kept:
+        raise DatasetError(
+            f"no class has the {shots + 1} images of an episode of {shots} shots; "
+            "lower several_shots"
+        )
+    return {class_id: share / sum(kept.values()) for class_id, share in kept.items()}
 
 
 def _some(class_ids: tuple[int, ...], root: Path, shots: int) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +17,10 @@ from model.checkpoint import Card, save_checkpoint
 from model.datasets.augmentation import TrainingTransform
 from model.datasets.sampling import (
     EpisodeBatch,
+    Episodes,
     EpisodeSampler,
     EpisodicDataset,
+    StepSampler,
     ViewLoader,
     collate,
 )
@@ -33,7 +35,7 @@ from model.training.curves import draw_curves
 from model.training.distributed import Rank, joined
 from model.training.features import FeatureBatch, FeatureStore
 from model.training.objective import EpisodeLoss, build_optimiser, learning_rate
-from model.training.recipe import Recipe, override, read_recipe, split
+from model.training.recipe import Recipe, more_shots, override, read_recipe, split
 from model.training.reduction import fit_reduction
 from model.training.start import build_network, centre_guidance
 from model.training.validation import Validation
@@ -92,18 +94,9 @@ class TrainingRun:
         self.recipe, self.folder, self.rank, self.features = recipe, folder, rank, features
         torch.manual_seed(recipe.seed)
         self.split = split(recipe.data, recipe.schedule.shots)
-        data, schedule, shares = self.split.training, recipe.schedule, self.split.shares
-        self.loader = ViewLoader(data, schedule.side, TrainingTransform(schedule.side), recipe.seed)
-        self.sampler = EpisodeSampler(
-            data,
-            tuple(shares),
-            schedule.shots,
-            recipe.seed,
-            "class",
-            schedule.views,
-            shares,
-            recipe.data.absent_share,
-        )
+        data, side = self.split.training, recipe.schedule.side
+        self.loader = ViewLoader(data, side, TrainingTransform(side), recipe.seed)
+        self.sampler = self._build_sampler()
         self.validation = Validation(recipe, self.split)
         network = build_network(recipe).to(rank.device)
         fit_reduction(network.backbone, self._examples(), recipe.seed)
@@ -114,6 +107,32 @@ class TrainingRun:
         )
         self.average = AveragedModel(self.network, multi_avg_fn=average)
         self.progress = Progress()
+
+    def _build_sampler(self) -> Episodes:
+        schedule, step_size = (
+            self.recipe.schedule,
+            self.recipe.schedule.batch_size * self.rank.world,
+        )
+        few = self._sampler(self.split.shares, schedule.shots)
+        if not schedule.several_share:
+            return few
+        shares = more_shots(self.split, schedule.several_shots)
+        several = self._sampler(shares, schedule.several_shots)
+        step_size = schedule.batch_size * self.rank.world
+        return StepSampler(few, several, schedule.several_share, step_size)
+
+    def _sampler(self, shares: Mapping[int, float], shots: int) -> EpisodeSampler:
+        recipe = self.recipe
+        return EpisodeSampler(
+            self.split.training,
+            tuple(shares),
+            shots,
+            recipe.seed,
+            "class",
+            recipe.schedule.views,
+            shares,
+            recipe.data.absent_share,
+        )
 
     def _examples(self) -> Iterator[Tensor]:
         """Supports of the first episodes, one by one, as the backbone reads them."""
