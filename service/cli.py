@@ -7,7 +7,15 @@ import click
 from service.commands.segmenting import segment
 from service.commands.serving import graphs, info, openapi, prepare, serve
 from service.commands.supports import supports
-from service.commands.training import composites, convert, distill, evaluate, regions, train
+from service.commands.training import (
+    calibrate,
+    composites,
+    convert,
+    distill,
+    evaluate,
+    regions,
+    train,
+)
 from service.flags import OneSentence
 
 
@@ -39,6 +47,7 @@ for command in (
     train,
     distill,
     evaluate,
+    calibrate,
     convert,
     info,
     prepare,

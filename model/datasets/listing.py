@@ -82,6 +82,11 @@ class SegmentationDataset:
         )
         return replace(self, samples=kept)
 
+    def showing(self, class_ids: Collection[int]) -> Self:
+        """The data set of the samples in which one of the classes is the object."""
+        kept = tuple(one for one in self.samples if not one.class_ids.isdisjoint(class_ids))
+        return replace(self, samples=kept)
+
     def ids(self, names: Sequence[str]) -> tuple[int, ...]:
         """Class ids of names; DatasetError names the unknown one."""
         for name in names:

@@ -67,8 +67,8 @@ def score_presence(
     decision: Decision,
 ) -> PresenceScores:
     """Find the object in all queries, those with it and those without."""
-    with_it = [_find(find, gallery, episode) for episode in tqdm(present, "present", leave=False)]
-    without = [_find(find, gallery, episode) for episode in tqdm(absent, "absent", leave=False)]
+    with_it = [sight(find, gallery, episode) for episode in tqdm(present, "present", leave=False)]
+    without = [sight(find, gallery, episode) for episode in tqdm(absent, "absent", leave=False)]
     areas = np.array([_area(found, decision) for found in without])
     seen, unseen = (np.array([one.presence for one in group]) for group in (with_it, without))
     return PresenceScores(
@@ -86,7 +86,8 @@ def area_under_curve(with_it: NDArray[np.float64], without: NDArray[np.float64])
     return float(higher + equal / 2)
 
 
-def _find(find: Finder, gallery: Gallery, episode: EpisodeViews) -> Sighting:
+def sight(find: Finder, gallery: Gallery, episode: EpisodeViews) -> Sighting:
+    """Find the episode's object in its query."""
     return find(
         gallery.query(episode.query), [gallery.support(support) for support in episode.supports]
     )

@@ -59,6 +59,50 @@ def distill(config: Path, **options: Any) -> None:
 
 
 @click.command()
+@click.argument("checkpoint", type=EXISTING_FILE)
+@click.option("--judge", "judges", type=EXISTING_FILE, multiple=True, required=True,
+              help="A network that was trained without some classes; repeat.")  # fmt: skip
+@click.option("--data", type=EXISTING, required=True, help="Folder of a data set.")
+@click.option("--list", "list_file", type=EXISTING_FILE, help="What of the data set to use.")
+@click.option("--episodes", type=click.IntRange(20), default=200, show_default=True,
+              help="Of each judge and number of shots, with the object and without.")  # fmt: skip
+@click.option("--found", type=click.FloatRange(0.5, 1), default=0.95, show_default=True,
+              help="Share of the queries with the object that are to be found.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=ANY_PATH, required=True, help="The calibrated checkpoint.")
+@click.option("--curve", type=ANY_PATH, help="Picture of how far presence may be believed.")
+@click.option("--overwrite", is_flag=True, help="Write over what is there.")
+@executor_option
+@device_option
+@precision_option
+def calibrate(
+    checkpoint: Path,
+    judges: tuple[Path, ...],
+    episodes: int,
+    found: float,
+    seed: int,
+    overwrite: bool,
+    executor: str | None,
+    device: str | None,
+    precision: str | None,
+    **options: Any,
+) -> None:
+    """Make the presence of CHECKPOINT a probability, and choose its thresholds.
+
+    Judges are networks of the same recipe; each is asked about the classes that it has not seen.
+    """
+    from model.evaluation import calibration
+    from service.inference.engine import placement_of
+    from service.settings import read_settings
+
+    if not overwrite:
+        check_unwritten(options["out"], options["curve"])
+    placement = placement_of(read_settings(executor=executor, device=device, precision=precision))
+    questions = calibration.Questions(episodes, seed=seed, found=found, placement=placement)
+    calibration.main(checkpoint, judges, questions=questions, **options)
+
+
+@click.command()
 @click.option(
     "--checkpoint",
     "checkpoints",
