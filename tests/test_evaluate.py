@@ -81,6 +81,30 @@ def test_the_seed_is_the_protocols_unless_one_is_named(checkpoint, pairs, tmp_pa
     assert measure(checkpoint, pairs, tmp_path, protocol=protocol, seeds=(7,))["seeds"] == [7]
 
 
+def test_several_numbers_of_shots_are_measured_and_drawn(checkpoint, crowded, tmp_path):
+    options = {"seeds": (0, 1), "episodes": 4, "placement": ON_CPU}
+    path, pictures = tmp_path / "curve.json", tmp_path / "pictures"
+    evaluate.main(
+        Experiment(**options), [checkpoint], crowded, fold=0, json_path=path, pictures=pictures,
+        curve=(3, 1),
+    )  # fmt: skip
+    reports = json.loads(path.read_text(encoding="utf-8"))
+    assert [report["protocol"]["shots"] for report in reports] == [1, 3]
+    alone = measure(checkpoint, crowded, tmp_path, **options, shots=3)
+    assert reports[1]["miou"] == alone["miou"]
+    with Image.open(pictures / "shots.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_several_numbers_of_shots_do_not_go_with_tables_or_several_classes(checkpoint, pairs):
+    for options in ({"multiclass": True}, {}):
+        table = None if options else pairs / "tables.md"
+        with pytest.raises(ConfigError, match="several --shots"):
+            evaluate.main(
+                Experiment((0,), **options), [checkpoint], pairs, table=table, curve=(1, 2)
+            )
+
+
 def test_a_multiclass_report_has_the_background_apart(checkpoint, pairs, tmp_path, capsys):
     report = measure(checkpoint, pairs, tmp_path, shots=2, episodes=5, multiclass=True)
     assert len(report["class_iou"]) == 5

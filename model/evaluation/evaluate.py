@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,47 @@ def main(
     table: Path | None = None,
     pictures: Path | None = None,
     mask_format: MaskFormat | None = None,
+    curve: tuple[int, ...] = (),
 ) -> None:
     """Print the scores, and write them and their pictures where asked.
 
-    An experiment without seeds takes the protocol's own. ConfigError where options do not fit
-    together.
+    An experiment without seeds takes the protocol's own. With several numbers of shots in
+    ``curve`` each is measured. ConfigError where options do not fit together.
     """
     if not experiment.seeds:
         seed = PROTOCOLS[experiment.protocol].default_seed
         experiment = dataclasses.replace(experiment, seeds=(seed,))
+    _check(experiment, fold, table, pictures, curve)
+    if table:
+        _write_tables(
+            experiment, checkpoints, open_data(data, list_file, mask_format), table, json_path
+        )
+        return
+    checkpoint = load_checkpoint(_single(checkpoints, fold))
+    experiment = dataclasses.replace(experiment, shots=max(curve, default=experiment.shots))
+    bench = open_bench(checkpoint, open_data(data, list_file, mask_format), fold, experiment)
+    report: dict[str, Any] | list[dict[str, Any]]
+    if len(curve) > 1:
+        report = _measure_curve(bench, experiment, curve, pictures)
+    elif experiment.multiclass:
+        report = _told(measure_multiclass(bench, experiment))
+    else:
+        measured, rounds = measure(bench, experiment)
+        report = _told(measured)
+        if pictures:
+            _draw_pictures(bench, experiment, rounds[0], report, pictures)
+    if json_path:
+        write_atomically(json_path, json.dumps(report, indent=2).encode())
+
+
+def _check(
+    experiment: Experiment,
+    fold: int | None,
+    table: Path | None,
+    pictures: Path | None,
+    curve: Sequence[int],
+) -> None:
+    """ConfigError where options do not fit together."""
     if experiment.presence and (experiment.multiclass or experiment.baseline):
         raise ConfigError("--presence is of the network and of one class at a time")
     if pictures and experiment.multiclass:
@@ -54,23 +87,32 @@ def main(
         raise ConfigError(
             "--table measures every fold; leave --fold, --multiclass and --pictures out"
         )
-    if table:
-        _write_tables(
-            experiment, checkpoints, open_data(data, list_file, mask_format), table, json_path
+    if len(curve) > 1 and (table or experiment.multiclass):
+        raise ConfigError(
+            "several --shots are measured for one class at a time; leave --table and "
+            "--multiclass out"
         )
-        return
-    checkpoint = load_checkpoint(_single(checkpoints, fold))
-    named = open_data(data, list_file, mask_format)
-    bench = open_bench(checkpoint, named, fold, experiment)
-    if experiment.multiclass:
-        report = measure_multiclass(bench, experiment)
-    else:
-        report, rounds = measure(bench, experiment)
-        if pictures:
-            _draw_pictures(bench, experiment, rounds[0], report, pictures)
-    print(format_report(report))
-    if json_path:
-        write_atomically(json_path, json.dumps(report, indent=2).encode())
+
+
+def _told(report: dict[str, Any]) -> dict[str, Any]:
+    """The report, once people have seen it."""
+    print(format_report(report), end="\n\n", flush=True)
+    return report
+
+
+def _measure_curve(
+    bench: Bench, experiment: Experiment, shots: Sequence[int], pictures: Path | None
+) -> list[dict[str, Any]]:
+    """A report for each number of shots, of the same queries, and their curve as a picture."""
+    reports = [
+        _told(measure(bench, dataclasses.replace(experiment, shots=count))[0])
+        for count in sorted(set(shots))
+    ]
+    if pictures:
+        with needing_matplotlib():
+            from model.evaluation.showcase import draw_shots
+        draw_shots(reports, pictures / "shots.png")
+    return reports
 
 
 def measure(bench: Bench, experiment: Experiment) -> tuple[dict[str, Any], list[ScoredEpisodes]]:
@@ -136,13 +178,20 @@ def _draw_pictures(
     report: dict[str, Any],
     folder: Path,
 ) -> None:
-    try:
+    with needing_matplotlib():
         from model.evaluation.showcase import show
+    show(bench.gallery, _predictor(bench, experiment), scored, report, folder)
+
+
+@contextmanager
+def needing_matplotlib() -> Iterator[None]:
+    """ConfigError where it is not installed."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise ConfigError(
             "pictures need matplotlib: pip install 'sg-one-service[train]'"
         ) from error
-    show(bench.gallery, _predictor(bench, experiment), scored, report, folder)
 
 
 def _write_tables(
@@ -164,8 +213,7 @@ def _write_tables(
         bench = open_bench(checkpoint, data, fold, experiment)
         for shots in SHOTS:
             report, _ = measure(bench, dataclasses.replace(experiment, shots=shots))
-            print(format_report(report), end="\n\n", flush=True)
-            reports.append(report)
+            reports.append(_told(report))
     write_atomically(path, tables(reports).encode())
     write_atomically(json_path or path.with_suffix(".json"), json.dumps(reports, indent=2).encode())
 

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from model.evaluation.gallery import Gallery
-from model.evaluation.report import conditions, percent
+from model.evaluation.report import FIGURES, conditions, percent
 from model.evaluation.scoring import Predictor, ScoredEpisodes, predict_mask
 from model.pictures import GridRow, draw_grid
 
@@ -45,6 +45,29 @@ def exemplars(indices: Sequence[int], iou: Sequence[float]) -> dict[str, int]:
     """Which of the episodes is the best, the median and the worst by IoU."""
     ranked = sorted(indices, key=lambda index: iou[index])
     return {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
+
+
+def draw_shots(reports: Sequence[dict[str, Any]], path: Path) -> None:
+    """mIoU, FB-IoU and boundary IoU over the number of shots, as a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shots = [report["protocol"]["shots"] for report in reports]
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    axis = figure.subplots()
+    for name, called in FIGURES.items():
+        if name not in reports[0]:
+            continue
+        means = [report[name]["mean"] for report in reports]
+        spreads = [report[name].get("std", 0) for report in reports]
+        axis.errorbar(shots, means, yerr=spreads, marker="o", capsize=3, label=called)
+        for count, mean in zip(shots, means, strict=True):
+            axis.annotate(f"{mean:.1f}", (count, mean), xytext=(0, 6), textcoords="offset points")
+    axis.set(xscale="log", xlabel="shots", ylabel="%", ylim=(0, 100))
+    axis.set_xticks(shots, [str(count) for count in shots], minor=False)
+    axis.minorticks_off()
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="lower right")
+    figure.text(0, -0.02, conditions(reports[-1]), fontsize=7, color="0.35", va="top", wrap=True)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def draw_bars(report: dict[str, Any], path: Path) -> None:

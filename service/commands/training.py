@@ -114,7 +114,8 @@ def calibrate(
 @click.option("--list", "list_file", type=EXISTING_FILE, help="What of the data set to use.")
 @mask_format_option
 @click.option("--fold", type=click.IntRange(0, 3), help="Only this fold's test classes.")
-@click.option("--shots", type=click.IntRange(1), help="[default: 1; with --multiclass 5]")
+@click.option("--shots", type=click.IntRange(1), multiple=True,
+              help="Repeat for a curve.  [default: 1; with --multiclass 5]")  # fmt: skip
 @fusion_option
 @click.option(
     "--protocol",
@@ -149,7 +150,7 @@ def calibrate(
 def evaluate(
     checkpoints: tuple[Path, ...],
     protocol: "ProtocolName",
-    shots: int | None,
+    shots: tuple[int, ...],
     fusion: "Fusion",
     episodes: int,
     seeds: tuple[int, ...],
@@ -174,11 +175,11 @@ def evaluate(
         beside = table.with_suffix(".json") if table and not report else None
         check_unwritten(table, report, beside, options["pictures"])
     settings = read_settings(executor=executor, device=device, precision=precision)
-    shots = shots or (5 if multiclass else 1)
+    shots = shots or ((5,) if multiclass else (1,))
     experiment = Experiment(
         seeds,
         protocol,
-        shots,
+        shots[0],
         fusion,
         episodes,
         baseline,
@@ -188,7 +189,7 @@ def evaluate(
         placement_of(settings),
     )
     checkpoints = checkpoints or (settings.checkpoint,)
-    evaluate.main(experiment, checkpoints, **options)
+    evaluate.main(experiment, checkpoints, curve=shots, **options)
 
 
 @click.command()
