@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from service.http import problems
 from service.http.budget import Budget, disk_room
@@ -17,7 +16,13 @@ from service.http.guard import Guard
 from service.http.head import HeadAsGet
 from service.http.observe import Observe
 from service.http.openapi import describe
-from service.http.origins import EXPOSED_HEADERS, Origins, allowed_hosts, split_names
+from service.http.origins import (
+    EXPOSED_HEADERS,
+    CrossOrigin,
+    Origins,
+    allowed_hosts,
+    split_names,
+)
 from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.memory import telling_of_memory
@@ -97,10 +102,11 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     )
     if origins:
         app.add_middleware(
-            CORSMiddleware,
+            CrossOrigin,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
+            allow_private_network=True,
             expose_headers=EXPOSED_HEADERS,
         )
 

@@ -122,13 +122,37 @@ def test_an_error_can_be_read_by_an_allowed_page(open_client) -> None:
     assert reply.headers["access-control-allow-origin"] == PAGE
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize(("origin", "status"), [(PAGE, 200), ("http://evil.example", 400)])
-def test_a_preflight_is_answered_by_the_origin(open_client, origin, status, method) -> None:
-    headers = {"Origin": origin, "Access-Control-Request-Method": method}
-    reply = open_client.options("/supports/x", headers=headers)
-    assert reply.status_code == status
-    assert ("access-control-allow-origin" in reply.headers) == (status == 200)
+def preflight(client, origin: str, method: str, **headers: str):
+    asked = {"Origin": origin, "Access-Control-Request-Method": method}
+    return client.options("/supports/x", headers=asked | headers)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_preflight_of_an_allowed_origin_is_answered(open_client, method) -> None:
+    reply = preflight(open_client, PAGE, method)
+    assert reply.status_code == 200
+    assert reply.headers["access-control-allow-origin"] == PAGE
+
+
+def test_an_allowed_page_of_the_web_may_reach_a_private_network(open_client) -> None:
+    asked = {"Access-Control-Request-Private-Network": "true"}
+    reply = preflight(open_client, PAGE, "POST", **asked)
+    assert reply.headers["access-control-allow-private-network"] == "true"
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
+def test_a_refused_preflight_is_a_problem_and_counted(open_client, origin) -> None:
+    reply = preflight(open_client, origin, "POST")
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert (reply.status_code, reply.json()["code"]) == (403, "cross_site")
+    assert "access-control-allow-origin" not in reply.headers
+    assert 'sgone_problems_total{code="cross_site"} 1.0' in open_client.get("/metrics").text
+
+
+def test_a_preflight_for_a_method_that_is_not_answered_names_those_that_are(open_client) -> None:
+    reply = preflight(open_client, PAGE, "TRACE")
+    assert (reply.status_code, reply.json()["code"]) == (405, "method_not_allowed")
+    assert "DELETE" in reply.headers["allow"]
 
 
 @pytest.mark.parametrize("prefix", ["/sgone", "/a/b.c/", "/sgone/"])

@@ -252,6 +252,11 @@ def test_what_is_no_http_gets_a_problem_with_a_code(port: int) -> None:
     assert problem(said)["code"] == "malformed_request"
 
 
+def test_a_request_with_two_names_of_the_service_is_refused(port: int) -> None:
+    said = ask(port, b"GET /a HTTP/1.1\r\nHost: x\r\nHost: evil.example\r\n\r\n")
+    assert problem(said)["code"] == "malformed_request"
+
+
 def test_nonsense_behind_a_request_leaves_its_reply_alone(port: int) -> None:
     said = ask(port, b"GET /d HTTP/1.1\r\nHost: x\r\n\r\n\x00\x01nonsense\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 200 ")

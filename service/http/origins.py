@@ -6,9 +6,16 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import CrossSiteError, ForeignHostError, OriginError
+from service.errors import (
+    CrossSiteError,
+    ForeignHostError,
+    MethodNotAllowedError,
+    OriginError,
+    ServiceError,
+)
 from service.http.problems import problem_response
 from service.settings import Settings
 
@@ -85,10 +92,36 @@ class Origins:
             return
         if site is None and origin is not None and _is_of(origin, headers):
             return
-        raise CrossSiteError(
-            f"a page of {(origin or 'another site')[:80]} may not call this service; start it with "
-            "SGONE_CORS_ORIGINS naming that origin"
-        )
+        raise _cross_site(origin or "another site")
+
+
+class CrossOrigin(CORSMiddleware):
+    """Starlette's CORS, by which browsers ask whether a page may send what it is about to send.
+
+    What is refused gets problem JSON, as every other refusal does.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await problem_response(scope, refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ServiceError | None:
+        """Of a browser's question; None for what is allowed, and for every other request."""
+        headers = Headers(scope=scope)
+        origin, method = headers.get("origin"), headers.get("access-control-request-method")
+        if scope["method"] != "OPTIONS" or origin is None or method is None:
+            return None
+        if not self.is_allowed_origin(origin):
+            return _cross_site(origin)
+        if method not in self.allow_methods:
+            allowed = ", ".join(self.allow_methods)
+            return MethodNotAllowedError(
+                f"pages may send {allowed}, not {method[:80]!r}", headers={"Allow": allowed}
+            )
+        return None
 
 
 def allowed_hosts(settings: Settings) -> Collection[str] | None:
@@ -101,6 +134,13 @@ def allowed_hosts(settings: Settings) -> Collection[str] | None:
 def split_names(text: str) -> list[str]:
     """``a, b`` -> ["a", "b"]."""
     return [name.strip().lower() for name in text.split(",") if name.strip()]
+
+
+def _cross_site(origin: str) -> CrossSiteError:
+    return CrossSiteError(
+        f"a page of {origin[:80]} may not call this service; start it with "
+        "SGONE_CORS_ORIGINS naming that origin"
+    )
 
 
 def _host_name(host: str) -> str:

@@ -144,6 +144,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._finished_something = True
         self._stop_clock()
         self._is_read()
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise MalformedRequestError("the request has two Host headers; send one (RFC 9112)")
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
