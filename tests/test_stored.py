@@ -66,7 +66,7 @@ def use(runtime: Runtime, set_id: str) -> tuple[list[ReadySupport], Prediction]:
     supports = load_set(runtime, set_id)
     prediction = segment(runtime, supports)
     if any(support.unkept for support in supports):
-        keep_encodings(runtime, supports, prediction.encodings)
+        asyncio.run(keep_encodings(runtime, supports, prediction.encodings))
     return supports, prediction
 
 
@@ -132,7 +132,7 @@ def test_a_set_that_is_deleted_meanwhile_still_gives_its_mask(
 ) -> None:
     supports = load_set(runtime, set_id)
     runtime.library.delete(set_id)
-    keep_encodings(runtime, supports, segment(runtime, supports).encodings)
+    asyncio.run(keep_encodings(runtime, supports, segment(runtime, supports).encodings))
 
 
 def test_encodings_that_cannot_be_stored_are_logged_and_no_error(
@@ -172,11 +172,11 @@ def test_an_encoding_that_cannot_be_read_is_made_anew(
     runtime: Runtime, set_id: str, content: bytes
 ) -> None:
     supports, prediction = use(runtime, set_id)
-    keep_encodings(runtime, supports, prediction.encodings)
+    asyncio.run(keep_encodings(runtime, supports, prediction.encodings))
     assert supports[0].pair is not None
     runtime.library.keep_encodings(encoding_key(runtime.engine), {supports[0].pair: content})
     again, repeated = use(runtime, set_id)
     assert isinstance(again[0].shot, FreshSupport)
     assert_array_equal(repeated.logits, prediction.logits)
-    keep_encodings(runtime, again, repeated.encodings)
+    asyncio.run(keep_encodings(runtime, again, repeated.encodings))
     assert not any(support.unkept for support in load_set(runtime, set_id))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from model.checkpoint import Checkpoint
 from model.decision import Decision
 from model.episode import ObjectMask, Photograph
+from service.giving_up import go_on
 from service.images.coco import bounding_box, encode_run_lengths, trace_polygons
 from service.images.render import cutout_png, mask_png, overlay_png, probability_png
 from service.images.shape import shape_mask
@@ -67,6 +68,7 @@ def find_object(
     probability: NDArray[np.float32], presence: float, decision: Decision, shaping: Shaping
 ) -> Finding:
     """Shape the mask; it is empty where the object is not found to be there."""
+    go_on()
     if decision.finds(presence):
         mask = shape_mask(probability, decision.object_threshold, shaping)
     else:
@@ -81,6 +83,7 @@ def answer(
     read_query: Callable[[], Photograph],
 ) -> Answer:
     """Render ``options.output``. Only overlay and cutout, which show the query, read it again."""
+    go_on()
     headers = finding.headers()
     match options.output:
         case "mask":

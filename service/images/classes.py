@@ -8,6 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from model.episode import Photograph
+from service.giving_up import go_on
 from service.images.render import Colour, png, tint_object
 from service.images.shape import clean_mask
 from service.options import Shaping
@@ -29,6 +30,7 @@ def assign_pixels(
     indices = np.zeros(size, np.uint8)
     surest = np.full(size, threshold, np.float32)
     for index, probability in probabilities:
+        go_on()
         indices[probability > surest] = index
         np.maximum(surest, probability, out=surest)
     return indices
@@ -43,6 +45,7 @@ def clean_classes(indices: Indices, shaping: Shaping) -> None:
     without_filling = shaping.model_copy(update={"fill_holes": False})
     for step in (without_filling, Shaping(fill_holes=shaping.fill_holes)):
         for index in range(1, int(indices.max()) + 1):
+            go_on()
             mask = indices == index
             cleaned = clean_mask(mask, step)
             if cleaned is not mask:
@@ -72,6 +75,7 @@ def classes_overlay_png(
     """(H, W, 3) uint8 -> an RGB PNG, each class tinted in its colour and outlined."""
     picture = photograph.copy()
     for index in range(1, classes + 1):
+        go_on()
         tint_object(picture, indices == index, class_colour(index))
     return png(Image.fromarray(picture), _texts(legend))
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
 
 from model.episode import ObjectMask
+from service.giving_up import go_on
 from service.schemas import RunLengths
 
 # Pixels that a polygon may be off the mask's edge; a mask's staircase is half a pixel off its line.
@@ -47,6 +48,7 @@ def trace_polygons(mask: ObjectMask) -> list[list[float]]:
 
 def _simplify(outline: NDArray[np.int32]) -> list[float]:
     """(N, 1, 2) corners -> x1, y1, ... of fewer corners; a part of a few pixels keeps all."""
+    go_on()  # noise has a million parts
     kept = cv2.approxPolyDP(outline, TOLERANCE, closed=True)
     if len(kept) < 3:
         kept = cv2.approxPolyDP(outline, 0, closed=True)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from model.checkpoint import Checkpoint
 from model.decision import Decision
 from model.episode import Photograph
+from service.giving_up import go_on
 from service.images.answer import SCORE_DIGITS, Answer, Finding, describe_object
 from service.images.classes import (
     Indices,
@@ -67,6 +68,7 @@ def answer_classes(
     indices = candidates.indices(options, decision)
     legend, described = [], []
     for number, label in enumerate(labels):
+        go_on()
         finding = candidates.finding(number, indices)
         legend.append(_legend_entry(number + 1, label, finding))
         if options.output == "json":

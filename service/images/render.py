@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from model.episode import ObjectMask, Photograph
+from service.giving_up import go_on
 
 # zlib's fastest.
 PNG_COMPRESS_LEVEL = 1
@@ -79,6 +80,7 @@ def tint_object(picture: Photograph, mask: ObjectMask, colour: Colour) -> None:
 
 def png(image: Image.Image, texts: PngInfo | None = None) -> bytes:
     """Write the file quickly rather than small."""
+    go_on()
     buffer = BytesIO()
     image.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL, pnginfo=texts)
     return buffer.getvalue()

@@ -16,6 +16,7 @@ from model.executors.choose import Placement, open_executor
 from model.executors.favourites import RECURS
 from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
 from model.predictor import PreparedQuery, Segmenter
+from service.giving_up import go_on
 from service.inference.cache import PrototypeCache
 from service.settings import Settings
 
@@ -133,7 +134,10 @@ class Engine:
                 yield self.prepare([support, support], photograph, "average", shots=(1, 1))
 
     def run(self, task: Task) -> Prediction:
-        """Encode the supports that are not at hand, then read the query and compare."""
+        """Encode the supports that are not at hand, then read the query and compare.
+
+        Ends between two of them once nobody waits for the task.
+        """
         started = time.perf_counter()
         encoded = [self._encode(shot) for shot in task.supports]
         encodings = tuple(encoding for encoding, _ in encoded)
@@ -161,6 +165,7 @@ class Engine:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""
         if not isinstance(shot, FreshSupport):
             return shot, False
+        go_on()
         kept = None if shot.key is None else self.prototypes.get(shot.key)
         if kept is not None:
             return kept, False
@@ -176,7 +181,11 @@ class Engine:
         features = self.executor.read(query.image, once=len(task.shots) == 1)
         classes = [stack_shots(islice(rest, count)) for count in task.shots]
         size, fusion = query.network_size, task.fusion
-        return [self.executor.find(features, size, shots, fusion) for shots in classes]
+        found = []
+        for shots in classes:
+            go_on()
+            found.append(self.executor.find(features, size, shots, fusion))
+        return found
 
 
 def placement_of(settings: Settings) -> Placement:

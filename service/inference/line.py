@@ -17,11 +17,13 @@ Result = TypeVar("Result")
 class Place(Generic[Item, Result]):
     """A place in the line: held from admission until its work starts or is given up.
 
-    ``queue_seconds`` is how long its item has waited, from when it was ready.
+    ``queue_seconds`` is how long its item has waited, from when it was ready. ``given_up`` ends
+    work that has started.
     """
 
     def __init__(self) -> None:
         self.future: Future[Result] = Future()
+        self.given_up = threading.Event()
         self.item: Item
         self.queued_at = 0.0
         self.queue_seconds = 0.0

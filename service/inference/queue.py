@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Generic
 
 from service.errors import InternalError, NotReadyError, QueueFullError, ShuttingDownError
+from service.giving_up import until
 from service.inference.line import Item, Place, Result, WaitingLine, fail
 from service.inference.thread import InferenceThread
 
@@ -40,9 +41,9 @@ class Rate:
 class InferenceQueue(Generic[Item, Result]):
     """Runs ``compute`` on one thread, over one item after the other.
 
-    Cancelled items never run. Every future is settled when ``close`` returns. A crash of the
-    thread fails the item that it had; those that wait go to the next thread, until crashes are too
-    many: ``on_end``. The methods belong to the event loop.
+    Cancelled items never run, or end at their next ``go_on``. Every future is settled when
+    ``close`` returns. A crash of the thread fails the item that it had; those that wait go to the
+    next thread, until crashes are too many: ``on_end``. The methods belong to the event loop.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class InferenceQueue(Generic[Item, Result]):
             yield place
         finally:
             place.future.cancel()
+            place.given_up.set()
             self._line.leave(place)
             self._admitted -= 1
             if not self._admitted:
@@ -156,7 +158,8 @@ class InferenceQueue(Generic[Item, Result]):
     def _settle(self, place: Place[Item, Result]) -> None:
         started = time.perf_counter()
         place.queue_seconds = started - place.queued_at
-        result = self._result(place.item)
+        with until(place.given_up):
+            result = self._result(place.item)
         self._rate.measure(time.perf_counter() - started)
         if isinstance(result, Exception):
             place.future.set_exception(result)

@@ -58,7 +58,7 @@ async def segment_each(
             yield _failed(runtime, index, query, error)
             continue
         if done.unkept:
-            await runtime.in_thread(partial(done.keep, runtime))
+            await done.keep(runtime)
         encoded = encoded or done.encoded
         yield done.rendered
 

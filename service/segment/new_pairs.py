@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from model.images.masks import MaskFormat, MaskReading
 from service.errors import MissingPartError
+from service.giving_up import go_on
 from service.http.deadline import within
 from service.http.forms import Form
 from service.images.codec import Part
@@ -91,6 +92,7 @@ def _decode_all(
 
 def _decode(runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat) -> Decoded:
     """A mask that is not plainly light on dark is stored as it was read, to be read so again."""
+    go_on()
     support, reading = runtime.decode_shot(image, mask, mask_format)
     height, width = support.mask.shape
     area = int(support.mask.sum())

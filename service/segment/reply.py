@@ -62,10 +62,10 @@ class Done(Generic[Rendered]):
         """Whether ``keep`` has something to store."""
         return any(support.unkept for support in chain.from_iterable(self.classes.values()))
 
-    def keep(self, runtime: Runtime) -> None:
+    async def keep(self, runtime: Runtime) -> None:
         """Store the encodings of stored pairs that had none."""
         supports = list(chain.from_iterable(self.classes.values()))
-        keep_encodings(runtime, supports, self.prediction.encodings)
+        await keep_encodings(runtime, supports, self.prediction.encodings)
 
 
 async def run_job(

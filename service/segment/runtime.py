@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, TypeVar
@@ -14,6 +15,7 @@ from fastapi import Depends, Request
 from model.episode import Photograph, Support
 from model.images.masks import MaskFormat, MaskReading
 from service.errors import NotReadyError
+from service.giving_up import until
 from service.http.spool import SentPart
 from service.images.answer import Finding, find_object
 from service.images.codec import Part, decode_photograph, decode_shot
@@ -85,7 +87,7 @@ class Runtime:
     async def in_thread(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop.
 
-        Where this is cancelled, what it decodes is ended.
+        Where this is cancelled, what it decodes is ended, and all else at its next step.
         """
         given_up = threading.Event()
         run = partial(self._run, work, given_up)
@@ -96,9 +98,8 @@ class Runtime:
             raise
 
     def _run(self, work: Callable[[], Value], given_up: threading.Event) -> Value:
-        if self.decoders is None:
-            return work()
-        with self.decoders.at_work(given_up):
+        decoding = self.decoders.at_work(given_up) if self.decoders else nullcontext()
+        with until(given_up), decoding:
             return work()
 
     def check_ready(self) -> None:

@@ -76,7 +76,7 @@ def readings_of(classes: Classes) -> dict[str, str]:
     return reading_header(one.reading for supports in classes.values() for one in supports)
 
 
-def keep_encodings(
+async def keep_encodings(
     runtime: Runtime, supports: Sequence[ReadySupport], encodings: Sequence[EncodedShots]
 ) -> None:
     """Store the encodings of those supports that are ``unkept``.
@@ -84,12 +84,12 @@ def keep_encodings(
     A mask never fails for it: what cannot be stored is logged, and made again next time.
     """
     fresh = {
-        support.pair: pack(encoding)
+        support.pair: encoding
         for support, encoding in zip(supports, encodings, strict=True)
         if support.pair is not None and support.unkept
     }
     try:
-        runtime.library.keep_encodings(encoding_key(runtime.engine), fresh)
+        await runtime.storage.run(_keep, runtime, fresh)
     except ServiceError as error:
         _log.warning("encodings of %d stored pairs are not kept: %s", len(fresh), error)
 
@@ -147,6 +147,11 @@ def _sent(
     support, reading = runtime.decode_shot(image, mask, mask_format)
     runtime.readings.keep(key, str(reading))
     return ReadySupport(runtime.engine.fresh(support, key), reading=str(reading))
+
+
+def _keep(runtime: Runtime, fresh: Mapping[PairState, EncodedShots]) -> None:
+    packed = {state: pack(encoding) for state, encoding in fresh.items()}
+    runtime.library.keep_encodings(encoding_key(runtime.engine), packed)
 
 
 def _stored(runtime: Runtime, set_id: str, pair: StoredShot) -> ReadySupport:
