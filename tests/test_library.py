@@ -191,7 +191,7 @@ def test_a_replaced_pair_keeps_its_id_and_place_and_loses_its_encodings(library:
         (first.pair_id, 1), (second.pair_id, 8), (third.pair_id, 3)
     ]  # fmt: skip
     assert library.read(created.id) == changed
-    assert library.pair(created.id, second.pair_id)[1:] == (pair(7).image, pair(7).mask)
+    assert library.pair(created.id, second.pair_id)[1:] == (8, pair(7).image, pair(7).mask)
     encodings = [shot.encoding for shot in library.shots(created.id, KEY)[1]]
     assert encodings == [b"encoding", None, b"encoding"]
     library.replace_pair(created.id, first.pair_id, pair(8))
@@ -269,8 +269,8 @@ def test_a_pair_without_an_encoding_comes_with_its_files(library: Library) -> No
     description, shots = library.shots(created.id, KEY)
     assert description == created
     assert shots == [
-        (first, None, pair(0).image, pair(0).mask),
-        (second, b"encoding", None, None),
+        (first, 1, None, pair(0).image, pair(0).mask),
+        (second, 2, b"encoding", None, None),
     ]
 
 

@@ -32,6 +32,7 @@ from service.settings import Settings
 
 QUERY = photograph(37, 51, seed=1)
 SEEDS = (3, 4)
+AREA = int(object_mask().sum())
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def runtime(client: TestClient) -> Runtime:
 def set_id(runtime: Runtime) -> str:
     """A set of two pairs."""
     pairs = [
-        NewPair(encode(photograph(seed=seed)), grey_mask(), b"thumbnail", 64, 48, 1)
+        NewPair(encode(photograph(seed=seed)), grey_mask(), b"thumbnail", 64, 48, AREA)
         for seed in SEEDS
     ]
     return runtime.library.create("Mugs", "mug", pairs).id
@@ -92,7 +93,7 @@ def test_pairs_are_encoded_on_first_use_and_not_again(runtime: Runtime, set_id: 
 
 def test_a_pair_that_is_added_is_the_only_one_to_be_encoded(runtime: Runtime, set_id: str) -> None:
     use(runtime, set_id)
-    pair = NewPair(encode(photograph(seed=9)), grey_mask(), b"thumbnail", 64, 48, 1)
+    pair = NewPair(encode(photograph(seed=9)), grey_mask(), b"thumbnail", 64, 48, AREA)
     runtime.library.add_pairs(set_id, [pair], 10)
     assert is_encoded(use(runtime, set_id)[0]) == [True, True, False]
     assert is_encoded(use(runtime, set_id)[0]) == [True, True, True]
@@ -144,7 +145,7 @@ def test_encodings_that_cannot_be_stored_are_logged_and_no_error(
     monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
     with TestClient(create_app(settings, engine)) as client:
         runtime: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
-        pair = NewPair(encode(photograph(seed=3)), grey_mask(), b"thumbnail", 64, 48, 1)
+        pair = NewPair(encode(photograph(seed=3)), grey_mask(), b"thumbnail", 64, 48, AREA)
         set_id = runtime.library.create("Mugs", None, [pair]).id
         path = settings.database_url.removeprefix("sqlite:///")
         other = sqlite3.connect(path, isolation_level=None)

@@ -32,9 +32,10 @@ class PairState(NamedTuple):
 
 
 class StoredPair(NamedTuple):
-    """Both files of a pair, as they were uploaded."""
+    """Both files of a pair, as they were uploaded, and the object's pixels as the mask was read."""
 
     state: PairState
+    area: int
     image: bytes
     mask: bytes
 
@@ -43,6 +44,7 @@ class StoredShot(NamedTuple):
     """A pair with its encoding (safetensors); where it has none yet, with its two files."""
 
     state: PairState
+    area: int
     encoding: bytes | None
     image: bytes | None
     mask: bytes | None

@@ -159,14 +159,14 @@ class Library:
 
     def pair(self, set_id: str, pair_id: str) -> StoredPair:
         """Both files of a pair, which belong together."""
-        columns = (PairRow.id, PairRow.created, PairRow.image, PairRow.mask)
+        columns = (PairRow.id, PairRow.created, PairRow.area, PairRow.image, PairRow.mask)
         with self._database.reading() as session:
             _find(session, set_id)
             wanted = select(*columns).where(PairRow.set_id == set_id, PairRow.id == pair_id)
             row = session.execute(wanted).first() if _ID.fullmatch(pair_id) else None
             if row is None:
                 raise _no_pair(pair_id)
-            return StoredPair(PairState(row.id, row.created), row.image, row.mask)
+            return StoredPair(PairState(row.id, row.created), row.area, row.image, row.mask)
 
     def shots(self, set_id: str, key: EncodingKey) -> tuple[SupportSet, list[StoredShot]]:
         """A set, and what a network with ``key`` needs of each of its pairs, in order."""
@@ -176,6 +176,7 @@ class Library:
             select(
                 PairRow.id,
                 PairRow.created,
+                PairRow.area,
                 EncodingRow.content,
                 case((missing, PairRow.image)),
                 case((missing, PairRow.mask)),

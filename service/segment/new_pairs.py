@@ -12,7 +12,7 @@ from service.http.forms import Form
 from service.images.codec import Part
 from service.images.render import mask_png
 from service.images.thumbnail import thumbnail_png
-from service.library.records import NewPair, PairState
+from service.library.records import NewPair, PairState, StoredPair
 from service.options import MaskOptions, read_options
 from service.segment.inputs import ARCHIVE, SUPPORT_IMAGE, SUPPORT_MASK
 from service.segment.pairs import support_pairs
@@ -55,12 +55,11 @@ async def complete_pair(
     images, masks = form.files[SUPPORT_IMAGE.name], form.files[SUPPORT_MASK.name]
     if not images and not masks:
         raise MissingPartError("send support_image, support_mask, or both", field=SUPPORT_MASK.name)
-    state = None
-    if not (images and masks):
-        state, image, mask = await runtime.storage.run(runtime.library.pair, set_id, pair_id)
-        images = images or [Part(SUPPORT_IMAGE.name, image)]
-        masks = masks or [Part(SUPPORT_MASK.name, mask)]
-    decode = partial(_decode, runtime, images[0], masks[0], _mask_format(form))
+    if images and masks:
+        decode, state = partial(_decode, runtime, images[0], masks[0], _mask_format(form)), None
+    else:
+        stored = await runtime.storage.run(runtime.library.pair, set_id, pair_id)
+        decode, state = partial(_decode_half, runtime, form, stored), stored.state
     with runtime.queue.admit():
         return await in_time(runtime, decode), state
 
@@ -100,6 +99,16 @@ def _decode(runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat) 
     thumbnail = thumbnail_png(support)
     pair = NewPair(image.content, stored_mask, thumbnail, width, height, area)
     return Decoded(pair, str(reading))
+
+
+def _decode_half(runtime: Runtime, form: Form[Part], stored: StoredPair) -> Decoded:
+    """What was sent, with the other half as it is stored."""
+    images, masks = form.files[SUPPORT_IMAGE.name], form.files[SUPPORT_MASK.name]
+    image = images[0] if images else Part(SUPPORT_IMAGE.name, stored.image)
+    if masks:
+        return _decode(runtime, image, masks[0], _mask_format(form))
+    kept = runtime.stored_mask(Part(SUPPORT_MASK.name, stored.mask), stored.area)
+    return _decode(runtime, image, kept, "auto")
 
 
 def _is_plain(mask_format: MaskFormat, reading: MaskReading) -> bool:

@@ -26,6 +26,7 @@ from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.options import Options
+from service.segment.stored_masks import as_stored
 from service.settings import Settings
 
 Value = TypeVar("Value")
@@ -77,6 +78,10 @@ class Runtime:
     ) -> tuple[Support, MaskReading]:
         """For ``in_thread``; raises the codec's errors."""
         return decode_shot(image, mask, self.settings.max_image_pixels, mask_format)
+
+    def stored_mask(self, mask: Part, area: int) -> Part:
+        """For ``in_thread``: a stored pair's mask as it was read then; raises UnclearMaskError."""
+        return as_stored(mask, area, self.settings.max_image_pixels)
 
     def find_object(self, prediction: Prediction, options: Options) -> Finding:
         """For ``in_thread``: the one object that was looked for."""

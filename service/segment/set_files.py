@@ -13,8 +13,8 @@ from zipfile import ZipFile
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.errors import PairNotFoundError
-from service.images.codec import media_type
+from service.errors import PairNotFoundError, ServiceError
+from service.images.codec import Part, media_type
 from service.library.records import StoredPair
 from service.schemas import SupportSet
 from service.segment.runtime import Runtime
@@ -57,7 +57,7 @@ async def export(runtime: Runtime, described: SupportSet) -> AsyncIterator[bytes
     for number, pair in enumerate(described.pairs, 1):
         with suppress(PairNotFoundError):
             stored = await runtime.storage.run(runtime.library.pair, described.id, pair.id)
-            add = partial(_add_pair, members, f"{number:03d}", stored)
+            add = partial(_add_pair, runtime, members, f"{number:03d}", stored)
             pairs.append(await runtime.in_thread(add))
         yield sink.take()
     manifest = Manifest(name=described.name, label=described.label, pairs=pairs)
@@ -73,8 +73,11 @@ def disposition(name: str) -> str:
     return f"attachment; filename=\"sgone-{plain}.zip\"; filename*=UTF-8''sgone-{quote(stem)}.zip"
 
 
-def _add_pair(members: ZipFile, number: str, stored: StoredPair) -> PairFiles:
-    _, image, mask = stored
+def _add_pair(runtime: Runtime, members: ZipFile, number: str, stored: StoredPair) -> PairFiles:
+    """A mask whose file would be read otherwise today is written as it was read."""
+    image, mask = stored.image, stored.mask
+    with suppress(ServiceError):  # what cannot be read is still a copy of what is stored
+        mask = runtime.stored_mask(Part("mask", mask), stored.area).content
     files = PairFiles(image=f"{number}.{_suffix(image)}", mask=f"{number}.mask.{_suffix(mask)}")
     members.writestr(member(files.image), image)
     members.writestr(member(files.mask), mask)

@@ -160,14 +160,15 @@ def _stored(runtime: Runtime, set_id: str, pair: StoredShot) -> ReadySupport:
     An encoding that cannot be read is made, and kept, anew.
     """
     state, image, mask = pair.state, pair.image, pair.mask
+    area = pair.area
     if pair.encoding is not None:
         try:
             return ReadySupport(unpack(pair.encoding), state)
         except (SafetensorError, KeyError) as error:
             _log.warning("the encoding of pair %s is made anew: %s", state.pair_id, error)
-            state, image, mask = runtime.library.pair(set_id, state.pair_id)
+            state, area, image, mask = runtime.library.pair(set_id, state.pair_id)
     image_part = Part(f"image of pair {state.pair_id}", image or b"")
     mask_part = Part(f"mask of pair {state.pair_id}", mask or b"")
-    support, _ = runtime.decode_shot(image_part, mask_part)
+    support, _ = runtime.decode_shot(image_part, runtime.stored_mask(mask_part, area))
     fresh = runtime.engine.fresh(support)
     return ReadySupport(fresh, state)
