@@ -4,16 +4,20 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from model.images.opening import reads_heic
 from pictures import grey_mask, photograph
 
 BOUNDARY = b"XXBOUNDARYXX"
+HEIC = "HEIF"
+"""Pillow's name of it, where the extra ``heic`` is installed."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000")
+FORMATS += (HEIC,) if reads_heic() else ()
 PATHS = (
     *("/segment", "/segment/kshot", "/segment/multiclass", "/segment/batch"),
     *("/supports", "/mask"),
@@ -80,8 +84,8 @@ def _encoded(pixels: np.ndarray, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def _whole(chance: random.Random) -> bytes:
-    kind = chance.choice(FORMATS)
+def _whole(chance: random.Random, kinds: Sequence[str] = FORMATS) -> bytes:
+    kind = chance.choice(kinds)
     height, width = chance.randrange(1, 80), chance.randrange(1, 80)
     options: dict[str, object] = {"progressive": True} if kind == "JPEG" else {}
     if kind == "TIFF":
@@ -89,9 +93,9 @@ def _whole(chance: random.Random) -> bytes:
     return _encoded(photograph(height, width, chance.randrange(9)), kind, **options)
 
 
-def mutated(chance: random.Random, path: str) -> Made:
+def mutated(chance: random.Random, path: str, kinds: Sequence[str] = FORMATS) -> Made:
     """Bytes flipped, cut out, doubled or set to extremes."""
-    content = bytearray(_whole(chance))
+    content = bytearray(_whole(chance, kinds))
     for _ in range(chance.choice((1, 1, 3, 10, 100))):
         at = chance.randrange(max(1, min(len(content), chance.choice((64, 1 << 30)))))
         match chance.randrange(5):

@@ -5,6 +5,7 @@
 
 import json
 import os
+import random
 import re
 import socket
 import sys
@@ -15,8 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hostile.inputs import BOUNDARY, Hostile, hostile
+from hostile.inputs import BOUNDARY, HEIC, PATHS, Hostile, hostile, mutated
 from hostile.watch import Watch, held_bytes
+from model.images.opening import reads_heic
 from processes import Server, serving
 
 INPUTS = int(os.environ.get("HOSTILE_INPUTS", "250"))
@@ -79,6 +81,18 @@ def test_every_hostile_input_is_answered_and_bounded(server: Server) -> None:
     assert watch.slow < SLOWEST_SECONDS
     assert more < MOST_MEMORY_BYTES
     assert logged < LOG_BYTES_A_REQUEST * INPUTS
+
+
+@pytest.mark.skipif(not reads_heic(), reason="the extra heic is not installed")
+def test_mutated_heic_is_answered(server: Server) -> None:
+    chance = random.Random(SEED)
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+        for number in range(INPUTS // 5):
+            path = chance.choice(PATHS)
+            body, content_type = mutated(chance, path, [HEIC])
+            what = f"a mutated HEIC to {path}, number {number} of seed {SEED}"
+            attack = Hostile(path, content_type, body, what)
+            assert not (wrong := complaint(attack, send(client, attack))), wrong
 
 
 def test_it_still_serves_and_ends_in_order_afterwards(server: Server) -> None:
