@@ -393,6 +393,20 @@ def test_a_mask_of_0_and_1_is_no_empty_one(folder, capsys):
     assert not capsys.readouterr().err
 
 
+def test_masks_that_are_not_read_light_on_dark_are_told(folder, capsys):
+    dark(folder / "cup" / "1.png", 38)
+    open_dataset(folder)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Read as labels: in 1 of 6 masks the object is every value but 0")
+    assert "--mask-format" in line
+
+
+def test_a_reading_that_was_asked_for_is_not_told(folder, capsys):
+    dark(folder / "cup" / "1.png", 38)
+    open_dataset(folder, mask_format="labels")
+    assert not capsys.readouterr().err
+
+
 @pytest.fixture
 def label_maps(folder):
     """3 on the object and void beside it: it could be light on dark as well."""

@@ -179,6 +179,13 @@ def test_an_unknown_name_is_told_in_short(
     problem(response, 422, "unexpected_part", name[:80])
 
 
+@pytest.mark.parametrize("name", ["query_image[]", "query_image[0]", "threshold[]", "label[a]"])
+def test_a_name_with_brackets_is_told_without_them(client: TestClient, name: str) -> None:
+    response = post(client, "/segment", [*files("/segment"), part(name, b"x")])
+    detail = problem(response, 422, "unexpected_part", name)
+    assert f"send {name.partition('[')[0]}, without brackets" in detail
+
+
 @each_path
 @pytest.mark.parametrize("what", ["name", "filename"])
 def test_names_are_bounded(client: TestClient, path: str, what: str) -> None:

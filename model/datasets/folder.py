@@ -5,7 +5,8 @@ FSS-1000 (Li et al. 2020) has this layout: 1,000 classes of ten photographs, ``a
 """
 
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from tqdm import tqdm
 
 from model.datasets.leftovers import is_leftover
 from model.datasets.listing import (
-    LabelReader,
     Sample,
     SegmentationDataset,
     open_image,
@@ -24,7 +24,7 @@ from model.datasets.listing import (
 )
 from model.datasets.lookup import name_parts, spelled
 from model.errors import AmbiguousMaskError, DatasetError, MaskFormatError
-from model.images.masks import MaskFormat, read_mask
+from model.images.masks import OBJECT, MaskFormat, MaskReading, read_mask
 
 PHOTOGRAPH_SUFFIXES = {
     *(".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2"),
@@ -37,9 +37,9 @@ def image_folder(
     """Each sub-folder that holds photographs is a class, in the order of names.
 
     ``list_file`` names those to use, one a line. The mask is a PNG of the photograph's name, and
-    ``mask_format`` says what is object in it. Every mask is read once: photographs whose mask has
-    no object are told and left out. DatasetError names what is missing, and a class of which all
-    masks are empty.
+    ``mask_format`` says what is object in it. Every mask is read once: what is read in another way
+    than light on dark is told, and photographs whose mask has no object are told and left out.
+    DatasetError names what is missing, and a class of which all masks are empty.
     """
     folders = _listed(root, list_file) if list_file else _all(root)
     samples = [
@@ -48,17 +48,21 @@ def image_folder(
         for image in photographs_in(folder)
     ]
     classes = tuple(folder.name for folder in folders)
-    reader = partial(read_label, mask_format=mask_format)
-    return SegmentationDataset(classes, _with_object(classes, samples, reader), reader)
+    kept = _with_object(classes, samples, mask_format)
+    return SegmentationDataset(classes, kept, partial(read_label, mask_format=mask_format))
 
 
 def read_label(
     sample: Sample, class_id: int, mask_format: MaskFormat = "auto"
 ) -> NDArray[np.uint8]:
     """1 on the object by the service's mask rules, else 0; a folder holds one class."""
+    return _reading(sample, mask_format).mask.astype(np.uint8)
+
+
+def _reading(sample: Sample, mask_format: MaskFormat) -> MaskReading:
     image = open_image(sample.annotation)
     try:
-        label: NDArray[np.uint8] = read_mask(image, mask_format).mask.astype(np.uint8)
+        return read_mask(image, mask_format)
     except AmbiguousMaskError as error:
         raise DatasetError(
             f"{sample.annotation} {error}; say --mask-format {' or '.join(error.formats)}, or save "
@@ -68,7 +72,6 @@ def read_label(
         raise DatasetError(
             f"mask_format is {mask_format!r}, but {sample.annotation} {error}"
         ) from error
-    return label
 
 
 def photographs_in(
@@ -100,10 +103,18 @@ def _photographs_below(root: Path) -> Iterator[Path]:
 
 
 def _with_object(
-    classes: Sequence[str], samples: Sequence[Sample], reader: LabelReader
+    classes: Sequence[str], samples: Sequence[Sample], mask_format: MaskFormat
 ) -> tuple[Sample, ...]:
     """A class that is given for its photographs' sake alone is a mistake in its masks."""
-    marked = read_all(lambda sample: bool(reader(sample, 0).any()), samples)
+
+    def look(sample: Sample) -> tuple[bool, MaskFormat]:
+        reading = _reading(sample, mask_format)
+        return bool(reading.mask.any()), reading.name
+
+    looks = read_all(look, samples)
+    marked = [has_object for has_object, _ in looks]
+    if mask_format == "auto":
+        _tell_readings(Counter(name for has_object, name in looks if has_object), len(samples))
     kept = tuple(sample for sample, has_object in zip(samples, marked, strict=True) if has_object)
     empty = [sample for sample, has_object in zip(samples, marked, strict=True) if not has_object]
     left = {class_id for sample in kept for class_id in sample.class_ids}
@@ -121,6 +132,16 @@ def _with_object(
             file=sys.stderr,
         )
     return kept
+
+
+def _tell_readings(counts: Mapping[MaskFormat, int], masks: int) -> None:
+    for name, count in counts.items():
+        if name != "light":
+            tqdm.write(
+                f"Read as {name}: in {count} of {masks} masks the object is {OBJECT[name]}; light "
+                "on dark they would hold no object, or another (--mask-format says which is meant)",
+                file=sys.stderr,
+            )
 
 
 def _emptiness(mask: Path) -> str:

@@ -37,6 +37,7 @@ _CODECS = dict.fromkeys(("utf-8", "utf8", "us-ascii", "ascii"), _UTF_8) | dict.f
 )
 # RFC 7578 forbids it, and clients send it.
 _EXTENDED_NAME = re.compile(rb";\s*filename\*\s*=\s*\"?([\w-]*)'[^']*'([^;\"]*)", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[\w*\]\Z", re.ASCII)
 
 
 class Store(Protocol):
@@ -218,10 +219,11 @@ def text_for_a_file(field: str) -> NotAFileError:
 
 
 def unknown_part(name: str, layout: FormLayout) -> UnexpectedPartError:
-    """A part that the endpoint does not take."""
-    known = ", ".join(layout.names)
+    """A part that the endpoint does not take; PHP and axios write ``support_image[]``."""
+    plain = _BRACKETS.sub("", name)
+    send = f"{plain}, without brackets" if plain in layout.names else ", ".join(layout.names)
     return UnexpectedPartError(
-        f"part {name[:80]!r} is not known here; send {known}", field=name[:80]
+        f"part {name[:80]!r} is not known here; send {send}", field=name[:80]
     )
 
 
