@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from model.errors import AmbiguousMaskError, BrokenImageError, ImageTooLargeError
-from model.images.structure import is_modest
+from model.images.opening import open_upright
+from model.images.structure import MODEST_BYTES, MODEST_PIXELS, is_modest
 from pictures import encode, file, grey_mask, object_mask, photograph
 from service.errors import DeadlineExceededError, NotReadyError
 from service.images.decoder import GRACE_SECONDS
@@ -211,6 +213,53 @@ def test_small_jpeg_and_png_files_are_modest() -> None:
     assert not is_modest(TIFF)
     assert not is_modest(SLOW)
     assert not is_modest(encode(photograph(1100, 1000), "PNG"))
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    crc = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+
+HEADER = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+PROFILE = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 20)))
+LARGE = encode(np.zeros((2000, 2000, 3), np.uint8), "PNG")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LARGE[:8] + HEADER + LARGE[8:],
+        LARGE[:8] + chunk(b"tEXt", struct.pack(">II", 8, 8) + b"\0a") + LARGE[8:],
+        LARGE[:8] + chunk(b"tEXt", b"a\0IHDR") + HEADER + LARGE[8:],
+    ],
+    ids=["two headers", "a text first", "a text that names it"],
+)
+def test_a_png_that_hides_its_size_is_not_modest(content: bytes) -> None:
+    assert open_upright(content).size == (2000, 2000)
+    assert not is_modest(content)
+
+
+def test_a_png_with_many_profiles_to_unpack_is_not_modest() -> None:
+    png = encode(photograph(), "PNG")
+    assert is_modest(png[:33] + PROFILE + png[33:])
+    assert not is_modest(png[:33] + PROFILE * 2 + png[33:])
+
+
+def test_a_jpeg_of_two_frames_is_not_modest() -> None:
+    jpeg = encode(photograph(), "JPEG")
+    place = jpeg.index(b"\xff\xc0")
+    frame = jpeg[place : place + 19]
+    assert not is_modest(jpeg[:place] + frame + jpeg[place:])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_modest_file_has_a_bound_of_bytes_and_of_pixels(kind: str) -> None:
+    small, tail = encode(photograph(), kind), bytes(MODEST_BYTES)
+    assert is_modest((small + tail)[:MODEST_BYTES])
+    assert not is_modest((small + tail)[: MODEST_BYTES + 1])
+    side = int(MODEST_PIXELS**0.5)
+    assert is_modest(encode(np.zeros((side, side), np.uint8), kind))
+    assert not is_modest(encode(np.zeros((side, side + 1), np.uint8), kind))
 
 
 def test_importing_the_nursery_imports_no_torch() -> None:

@@ -59,7 +59,8 @@ def is_modest(content: bytes) -> bool:
     """Whether the time that decoding takes is bounded by the file's size: a small JPEG or PNG.
 
     A JPEG's time is that of its pixels in each scan, at most MODEST_PIXELS x MAX_SCANS; a PNG's is
-    that of its pixels and of texts, of which Pillow inflates 64 MiB at most.
+    that of its pixels, of texts, of which Pillow inflates 64 MiB at most, and of one profile, of
+    which it inflates 1 MiB. A file that says its size twice, or not first, is none.
     """
     if len(content) > MODEST_BYTES:
         return False
@@ -68,11 +69,16 @@ def is_modest(content: bytes) -> bool:
 
 
 def _png_size(content: bytes) -> tuple[int, int]:
-    return struct.unpack_from(">II", content, 16) if len(content) > 24 else (0, 0)
+    """Of the header; nothing where it is not the first chunk and the only one of its kind."""
+    headers, profiles = content.count(b"IHDR"), content.count(b"iCCP")
+    if len(content) < 24 or content[12:16] != b"IHDR" or headers > 1 or profiles > 1:
+        return 0, 0
+    return struct.unpack_from(">II", content, 16)
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Of the first frame; nothing where none is found, as in other kinds of files."""
+    """Of the only frame; nothing where there is none, as in other kinds of files, or another."""
+    sizes: list[tuple[int, int]] = []
     place = 2
     for _ in range(MAX_SEGMENTS if content.startswith(b"\xff\xd8\xff") else 0):
         found = _MARKER.search(content, place, place + MAX_GAP_BYTES)
@@ -80,9 +86,9 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
             break
         if content[found.end() - 1] in _FRAMES and len(content) > found.end() + 7:
             height, width = struct.unpack_from(">HH", content, found.end() + 3)
-            return width, height
+            sizes.append((width, height))
         place = found.end() + _segment_bytes(content, found.end(), content[found.end() - 1])
-    return 0, 0
+    return sizes[0] if len(sizes) == 1 else (0, 0)
 
 
 def ends_early(content: bytes) -> bool:
