@@ -1,59 +1,21 @@
 """The error tree of the service; every message is a sentence that says the fix.
 
 ServiceError                      with an HTTP status, a stable ``code`` and a ``title``
-├── RequestError                  422  the request's parts and options
-│   ├── MissingPartError               missing_part
-│   ├── DuplicatePartError             duplicate_part
-│   ├── UnexpectedPartError            unexpected_part
-│   ├── NotAFileError                  not_a_file
-│   ├── InvalidOptionError             invalid_option
-│   ├── SupportCountMismatchError      support_count_mismatch
-│   ├── TooManyShotsError              too_many_shots
-│   ├── TooManyClassesError            too_many_classes
-│   ├── TooManyQueriesError            too_many_queries
-│   ├── TooManyPartsError              too_many_parts
-│   ├── InvalidRequestError            invalid_request
-│   ├── InvalidArchiveError            invalid_archive
-│   ├── MalformedBodyError        400  malformed_body
-│   ├── NotAcceptableError        406  not_acceptable
-│   ├── UnsupportedMediaTypeError 415  unsupported_media_type
-│   ├── MalformedRequestError     400  malformed_request
-│   ├── HeadTooLargeError         431  head_too_large
-│   ├── HeadTooSlowError          408  head_too_slow
-│   ├── PayloadTooLargeError      413  payload_too_large
-│   └── UploadTooSlowError        408  upload_too_slow
-├── ImageError                    422  the content of one part
-│   ├── UndecodableImageError          undecodable_image
-│   ├── InvalidImageError              invalid_image
-│   ├── EmptyMaskError                 empty_mask
-│   ├── UnclearMaskError               ambiguous_mask
-│   ├── MaskSizeMismatchError          mask_size_mismatch
-│   └── TooManyPixelsError        413  too_many_pixels
-├── OriginError                   403  where the request comes from
-│   ├── ForeignHostError          421  foreign_host
-│   └── CrossSiteError                 cross_site
-├── NotFoundError                 404  not_found
-│   ├── SupportSetNotFoundError        support_set_not_found
-│   ├── PairNotFoundError              pair_not_found
-│   └── MethodNotAllowedError     405  method_not_allowed
-├── ConflictError                 409
-│   ├── NameTakenError                 name_taken
-│   ├── PairChangedError               pair_changed
-│   └── LastPairError                  last_pair
-├── QueueFullError                429  queue_full
-├── UnavailableError              503
-│   ├── NotReadyError                  not_ready
-│   ├── ShuttingDownError              shutting_down
-│   ├── OutOfMemoryError               out_of_memory
-│   ├── TooManyConnectionsError        too_many_connections
-│   ├── BodiesFullError                bodies_full
-│   ├── StorageBusyError               storage_busy
-│   └── StorageDamagedError            storage_damaged
-├── StorageFullError              507  storage_full
-├── DeadlineExceededError         504  deadline_exceeded
-├── ClientGoneError               499  client_gone
-│   └── ReplyUnreadError               reply_unread
-└── InternalError                 500  internal_error
+├── RequestError             422  what a request asks for: its parts and options
+├── TransferError            400  how its bytes arrive, before anything is read from them
+├── ImageError               422  the content of one part
+├── OriginError              403  where the request comes from
+├── NotFoundError            404  what it names
+├── ConflictError            409  what is stored, which does not allow it
+├── QueueFullError           429
+├── UnavailableError         503  the service cannot answer now
+├── StorageFullError         507
+├── DeadlineExceededError    504
+├── ClientGoneError          499
+└── InternalError            500
+
+Below, each branch is followed by its errors. An error's code follows from its name, and
+docs/reference/errors.md lists them all for users.
 """
 
 import re
@@ -140,22 +102,6 @@ class InvalidArchiveError(RequestError, title="The archive is no exported suppor
     """An archive that is broken, or that holds other than what an export does."""
 
 
-class MalformedBodyError(RequestError, status=400, title="The body is not a readable form"):
-    """A body that is not the multipart form that its header promises."""
-
-
-class MalformedRequestError(RequestError, status=400, title="The request is not readable HTTP"):
-    """Bytes that are no HTTP/1.1 request, or one whose body breaks its own framing."""
-
-
-class HeadTooLargeError(RequestError, status=431, title="The headers are too large"):
-    """A request line, headers or trailers beyond any sensible length."""
-
-
-class HeadTooSlowError(RequestError, status=408, title="The headers are too slow"):
-    """A connection on which no whole request head arrives."""
-
-
 class NotAcceptableError(RequestError, status=406, title="No acceptable type is on offer"):
     """An Accept header that names no type in which the endpoint can answer."""
 
@@ -164,11 +110,31 @@ class UnsupportedMediaTypeError(RequestError, status=415, title="The type is not
     """A body that is no multipart form, or a part of a type that is not accepted."""
 
 
-class PayloadTooLargeError(RequestError, status=413, title="The request has too many bytes"):
+class TransferError(ServiceError, status=400):
+    """The bytes of a request, and the time that they take."""
+
+
+class MalformedBodyError(TransferError, title="The body is not a readable form"):
+    """A body that is not the multipart form that its header promises."""
+
+
+class MalformedRequestError(TransferError, title="The request is not readable HTTP"):
+    """Bytes that are no HTTP/1.1 request, or one whose body breaks its own framing."""
+
+
+class HeadTooLargeError(TransferError, status=431, title="The headers are too large"):
+    """A request line, headers or trailers beyond any sensible length."""
+
+
+class HeadTooSlowError(TransferError, status=408, title="The headers are too slow"):
+    """A connection on which no whole request head arrives."""
+
+
+class PayloadTooLargeError(TransferError, status=413, title="The request has too many bytes"):
     """More bytes than the service is set to take (``max_upload_bytes``, ``max_batch_bytes``)."""
 
 
-class UploadTooSlowError(RequestError, status=408, title="The request arrives too slowly"):
+class UploadTooSlowError(TransferError, status=408, title="The request arrives too slowly"):
     """A body that stopped arriving, or that arrives too slowly on the whole."""
 
 
