@@ -114,13 +114,13 @@ def segment(executor: TorchExecutor, shots: int) -> None:
     """A request with fresh supports, as the engine runs it."""
     image, mask = draw(COMPILED)
     kept = encode(executor, PreparedSupport(image, mask), shots)
-    executor.compare(executor.read(image, once=True), COMPILED, kept, "average")
+    executor.find(executor.read(image, once=True), COMPILED, kept, "average")
 
 
 def compare(executor: TorchExecutor, shots: EncodedShots) -> None:
     """A request whose supports are at hand."""
     image, _ = draw(COMPILED)
-    executor.compare(executor.read(image, once=True), COMPILED, shots, "average")
+    executor.find(executor.read(image, once=True), COMPILED, shots, "average")
 
 
 def encode(executor: TorchExecutor, support: PreparedSupport, shots: int) -> EncodedShots:

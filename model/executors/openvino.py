@@ -13,7 +13,7 @@ from model.executors.export import graph_folder, load_graphs
 from model.executors.openvino_graph import Arrays, Compiler, FixedShapes, Graph
 from model.executors.protocol import EncodedShots, PreparedSupport, Sighting, split_shots
 from model.executors.silent_openvino import hints, openvino, properties
-from model.transforms import Logits, Pixels, enlarge, unite
+from model.transforms import Pixels, enlarge, unite
 
 TYPES = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
 
@@ -77,16 +77,6 @@ class OpenVinoExecutor:
         if isinstance(features, Unread):
             return self._graphs["read_and_encode"].run(mask, features.image[None])
         return self._graphs["encode"].run(mask, *features)
-
-    def compare(
-        self,
-        features: Arrays | Unread,
-        size: tuple[int, int],
-        shots: EncodedShots,
-        fusion: Fusion,
-    ) -> Logits:
-        """``find``, its logits alone."""
-        return self.find(features, size, shots, fusion).logits
 
     def find(
         self,

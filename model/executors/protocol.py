@@ -53,11 +53,6 @@ class Executor(Protocol):
     def encode(self, support: PreparedSupport, features: ImageFeatures) -> EncodedShots:
         """One support, read before -> what is kept of it, arrays (1, 1, ...)."""
 
-    def compare(
-        self, features: ImageFeatures, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
-    ) -> Logits:
-        """``find``, its logits alone."""
-
     def find(
         self, features: ImageFeatures, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
     ) -> Sighting:

@@ -12,7 +12,7 @@ from model.executors.cuda_graphs import CudaGraphs, Step, Tensors
 from model.executors.protocol import EncodedShots, PreparedSupport, Sighting
 from model.network.backbone import Features, normalise
 from model.network.sgone import SGOne
-from model.transforms import Logits, Pixels, TransformConfig
+from model.transforms import Pixels, TransformConfig
 
 
 class TorchExecutor:
@@ -51,13 +51,6 @@ class TorchExecutor:
             pixels = self.network_input(support.image[None])
             features = self.network.backbone.read_supports(pixels, mask)
         return _download(self._run(self._encode, (mask, *features)))
-
-    @torch.inference_mode()
-    def compare(
-        self, features: Features, size: tuple[int, int], shots: EncodedShots, fusion: Fusion
-    ) -> Logits:
-        """As ``SGOne.segment`` behind the backbone."""
-        return self.find(features, size, shots, fusion).logits
 
     @torch.inference_mode()
     def find(
