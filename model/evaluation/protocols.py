@@ -41,17 +41,9 @@ class Hsnet:
         """Every sample, however small its object."""
         return dataset
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
-        """``count`` episodes; DatasetError where a class has too few images for one."""
-        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
-        return [sampler.episode(index) for index in range(count)]
+    def order(self, pairs: int, count: int, seed: int) -> Sequence[int]:
+        """Places of queries: one after the other, and after the last the first again."""
+        return range(count)
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID}, both squeezed to the square."""
@@ -92,19 +84,14 @@ class Oslsm:
             )
         return dataclasses.replace(dataset, samples=tuple(samples))
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
-        """``count`` episodes; DatasetError where a class has too few images for one."""
-        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
-        generator, pairs = np.random.default_rng(seed), len(sampler.queries)
+    def order(self, pairs: int, count: int, seed: int) -> Sequence[int]:
+        """Places of queries: all in a random order, round after round, counted on from round to
+        round, so that each round draws other supports.
+        """
+        generator = np.random.default_rng(seed)
         rounds = [first + generator.permutation(pairs) for first in range(0, count, pairs)]
-        return [sampler.episode(int(index)) for index in np.concatenate(rounds)[:count]]
+        places: list[int] = np.concatenate(rounds)[:count].tolist()
+        return places
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
@@ -121,6 +108,23 @@ class Oslsm:
 ProtocolName = Literal["hsnet", "oslsm"]
 Protocol = Hsnet | Oslsm
 PROTOCOLS: dict[ProtocolName, type[Hsnet] | type[Oslsm]] = {"hsnet": Hsnet, "oslsm": Oslsm}
+
+
+def draw_one_class(
+    protocol: Protocol,
+    dataset: SegmentationDataset,
+    class_ids: Sequence[int],
+    shots: int,
+    count: int,
+    seed: int,
+) -> list[EpisodeViews]:
+    """``count`` episodes, their queries in the protocol's order.
+
+    DatasetError where a class has too few images for one.
+    """
+    sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
+    order = protocol.order(len(sampler.queries), count, seed)
+    return [sampler.episode(index) for index in order]
 
 
 class MulticlassEpisode(NamedTuple):
