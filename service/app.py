@@ -184,12 +184,12 @@ async def _warm_up(engine: Engine, queue: InferenceQueue[Task, Prediction]) -> N
 
 
 def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
-    watch = telemetry.exposition.watch
-    watch(telemetry.queue_depth, lambda: runtime.queue.waiting)
-    watch(telemetry.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
-    watch(telemetry.device_memory, runtime.engine.executor.memory_bytes)
+    gauges, watch = telemetry.gauges, telemetry.exposition.watch
+    watch(gauges.queue_depth, lambda: runtime.queue.waiting)
+    watch(gauges.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
+    watch(gauges.device_memory, runtime.engine.executor.memory_bytes)
     description = operations.describe_instance(runtime)
-    telemetry.build.labels(
+    gauges.build.labels(
         version=description.version,
         model=description.model,
         checkpoint_sha256=description.checkpoint_sha256,

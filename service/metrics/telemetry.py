@@ -1,8 +1,8 @@
-"""What one app counts and times."""
+"""What one app counts and times, and what it holds at the moment."""
 
 from functools import partial
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.metrics.exposition import Exposition
 
@@ -11,16 +11,13 @@ _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 class Telemetry:
-    """The metrics of one app, by name; ``exposition`` shows them to Prometheus.
-
-    Gauges of several workers are added up: each has a memory and a queue of its own.
-    """
+    """The metrics of one app, by name; ``exposition`` shows them to Prometheus."""
 
     def __init__(self) -> None:
         self.exposition = Exposition()
+        self.gauges = Gauges(self.exposition.registry)
         count = partial(Counter, registry=self.exposition.registry)
         time = partial(Histogram, registry=self.exposition.registry, buckets=_BUCKETS)
-        gauge = partial(Gauge, registry=self.exposition.registry, multiprocess_mode="livesum")
         self.requests = count(
             "sgone_requests", "Requests by route template and status.", ("route", "status")
         )
@@ -39,10 +36,6 @@ class Telemetry:
             "Supports of answered requests: encoded for them (computed), or at hand (kept).",
             ("encoding",),
         )
-        self.prototype_cache = gauge(
-            "sgone_prototype_cache_bytes", "Encodings of sent supports that are kept in memory."
-        )
-        self.queue_depth = gauge("sgone_queue_depth", "Requests that wait for the network.")
         self.problems = count(
             "sgone_problems", "Errors by code: replies, and failed queries of a batch.", ("code",)
         )
@@ -54,17 +47,6 @@ class Telemetry:
             "sgone_decoder_losses",
             "Processes ended because their file took too long (late), or that crashed by it.",
             ("cause",),
-        )
-        self.device_memory = gauge(
-            "sgone_device_memory_bytes",
-            "Memory that torch holds on the GPU; 0 on CPU (see process_resident_memory_bytes).",
-        )
-        # prometheus_client's Info, which says the same, does not work among several workers.
-        self.build = gauge(
-            "sgone_info",
-            "What this instance runs.",
-            ("version", "model", "checkpoint_sha256", "executor", "device", "precision"),
-            multiprocess_mode="livemax",
         )
         self._show_zeros()
 
@@ -89,3 +71,25 @@ class Telemetry:
         for cause in ("late", "crashed"):
             self.decoder_losses.labels(cause)
         self.count_supports(computed=0, kept=0)
+
+
+class Gauges:
+    """What an app holds now. Several workers are added up: each has its own memory and queue."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        self.queue_depth = gauge("sgone_queue_depth", "Requests that wait for the network.")
+        self.prototype_cache = gauge(
+            "sgone_prototype_cache_bytes", "Encodings of sent supports that are kept in memory."
+        )
+        self.device_memory = gauge(
+            "sgone_device_memory_bytes",
+            "Memory that torch holds on the GPU; 0 on CPU (see process_resident_memory_bytes).",
+        )
+        # prometheus_client's Info, which says the same, does not work among several workers.
+        self.build = gauge(
+            "sgone_info",
+            "What this instance runs.",
+            ("version", "model", "checkpoint_sha256", "executor", "device", "precision"),
+            multiprocess_mode="livemax",
+        )
