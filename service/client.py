@@ -224,6 +224,8 @@ class MulticlassOptions(Shaping, total=False):
 def decode_rle(rle: Rle) -> Mask:
     """(H, W) of COCO's compressed run lengths, as pycocotools writes them.
 
+    It reads them itself, so that this file needs no compiler where pycocotools has no wheel.
+
     Five bits a character, offset by 48, the sixth says that more follow; from the fourth run on,
     a number is the difference from the run before the last. Columns first, background first.
     """

@@ -1,4 +1,9 @@
-"""What a ZIP archive is written with that is sent while it is made, and never held whole."""
+"""What a ZIP archive is written with that is sent while it is made, and never held whole.
+
+zipfile streams by itself, ZIP64 included; it lacks only a file that gives up what was written. Of
+libraries that stream archives, zipstream-ng is as fast but makes members that only their owner may
+read, and stream-zip brings a library of cryptography.
+"""
 
 import time
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
