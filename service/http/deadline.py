@@ -69,12 +69,12 @@ class Deadlines:
         if scope["path"] in self.per_item:
             asked = None
         seconds = asked or self.most_seconds
-        exchange = _Exchange(receive, send, seconds, counts_from_headers=asked is not None)
-        if await exchange.is_late(self.app, scope):
+        timed = _Timed(receive, send, seconds, counts_from_headers=asked is not None)
+        if await timed.is_late(self.app, scope):
             await problem_response(scope, _too_late(seconds))(scope, receive, send)
 
 
-class _Exchange:
+class _Timed:
     """One request and its reply. Their clock starts at the headers, or at the end of the body."""
 
     def __init__(

@@ -54,14 +54,14 @@ class Guard:
             return
         budget = self.disk if scope["path"] in self.max_bytes_of else self.memory
         max_bytes = self.max_bytes_of.get(scope["path"], self.max_upload_bytes)
-        exchange = _Exchange(scope, receive, send, max_bytes, budget, self.patience_seconds)
+        guarded = _Guarded(scope, receive, send, max_bytes, budget, self.patience_seconds)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(scope, guarded.receive, guarded.send)
         finally:
-            exchange.let_go()
+            guarded.let_go()
 
 
-class _Exchange:
+class _Guarded:
     """One request and its reply. Reading raises PayloadTooLargeError and UploadTooSlowError.
 
     A reply that goes out before the whole body is in closes the connection: the rest may have no
