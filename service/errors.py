@@ -150,7 +150,7 @@ class InvalidImageError(ImageError, title="An image cannot be used"):
     """An image or mask that decodes, but that the network cannot use."""
 
 
-class EmptyMaskError(ImageError, title="A support mask is empty"):
+class BlankMaskError(ImageError, title="A support mask is empty", code="empty_mask"):
     """A support mask without a single object pixel."""
 
 
@@ -232,6 +232,9 @@ class ShuttingDownError(UnavailableError, title="The service is shutting down"):
 
 class OutOfMemoryError(UnavailableError, title="There is no memory for the request"):
     """A request that does not fit into the memory of the device, even alone."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no memory for this request; send smaller or fewer images")
 
 
 class TooManyConnectionsError(UnavailableError, title="There are too many connections"):

@@ -13,7 +13,7 @@ from PIL import Image, TiffImagePlugin
 from model.images.opening import reads_heic
 from pictures import encode, grey_mask, object_mask, photograph
 from service.errors import (
-    EmptyMaskError,
+    BlankMaskError,
     MaskSizeMismatchError,
     ServiceError,
     TooManyPixelsError,
@@ -282,7 +282,7 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes() -> None:
 
 def test_an_empty_mask_is_refused() -> None:
     mask = Part("support_mask", grey_mask(np.zeros((48, 64), np.bool_)))
-    with pytest.raises(EmptyMaskError, match="non-zero") as caught:
+    with pytest.raises(BlankMaskError, match="non-zero") as caught:
         decode_support(Part("i", encode(photograph())), mask, MAX_PIXELS)
     assert caught.value.field == "support_mask"
 

@@ -13,7 +13,7 @@ from service.inference.memory import telling_of_memory
 WANTS = [
     torch.OutOfMemoryError("CUDA out of memory"),
     MemoryError(),
-    OutOfMemoryError("none left"),
+    OutOfMemoryError(),
     RuntimeError("Exception from src/inference: std::bad_alloc"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate"),
 ]

@@ -89,9 +89,7 @@ def as_service_error(error: Exception) -> ServiceError:
         case InputError():
             return InvalidImageError(str(error))
         case MemoryError():
-            return OutOfMemoryError(
-                "there is no memory for this request; send smaller or fewer images"
-            )
+            return OutOfMemoryError()
         case RequestValidationError():
             first: dict[str, Any] = error.errors()[0]
             return InvalidRequestError(

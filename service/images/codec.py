@@ -8,6 +8,7 @@ from typing import NamedTuple
 from model.episode import Photograph, Support
 from model.errors import (
     AmbiguousMaskError,
+    EmptyMaskError,
     ImageFileError,
     ImageTooLargeError,
     InputError,
@@ -15,11 +16,10 @@ from model.errors import (
     MaskSizeError,
     NotAnImageError,
 )
-from model.errors import EmptyMaskError as NoObjectError
 from model.images.kinds import HEIC, KINDS, foreign_kind, kind_of
 from model.images.masks import MaskFormat, MaskReading
 from service.errors import (
-    EmptyMaskError,
+    BlankMaskError,
     ImageError,
     InvalidImageError,
     InvalidOptionError,
@@ -89,7 +89,7 @@ def decode_mask(part: Part, max_pixels: int, mask_format: MaskFormat = "auto") -
 def decode_support(
     image: Part, mask: Part, max_pixels: int, mask_format: MaskFormat = "auto"
 ) -> Support:
-    """One shot; raises the errors of its two parts, EmptyMaskError or MaskSizeMismatchError."""
+    """One shot; raises the errors of its two parts, BlankMaskError or MaskSizeMismatchError."""
     return decode_shot(image, mask, max_pixels, mask_format)[0]
 
 
@@ -132,7 +132,7 @@ def _is_of_another_kind(part: Part) -> bool:
 def _unusable(error: InputError, field: str) -> ImageError:
     """Turn the model's error about an image or mask into the reply about its part, ``field``."""
     kinds: dict[type[InputError], type[ImageError]] = {
-        NoObjectError: EmptyMaskError,
+        EmptyMaskError: BlankMaskError,
         MaskSizeError: MaskSizeMismatchError,
     }
     return kinds.get(type(error), InvalidImageError)(str(error), field=field)

@@ -21,7 +21,7 @@ def telling_of_memory(compute: Callable[[Item], Result]) -> Callable[[Item], Res
         except Exception as error:
             if not _is_want_of_memory(error):
                 raise
-        raise OutOfMemoryError("there is no memory for this request; send smaller or fewer images")
+        raise OutOfMemoryError
 
     return compute_or_tell
 
