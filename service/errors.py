@@ -264,6 +264,9 @@ class DeadlineExceededError(ServiceError, status=504, title="The time for the re
 class ClientGoneError(ServiceError, status=499, title="The client has gone"):
     """The client closed the connection before its reply; seen in logs and metrics only."""
 
+    def __init__(self, message: str = "the client closed the connection before its reply") -> None:
+        super().__init__(message)
+
 
 class ReplyUnreadError(ClientGoneError, title="The client does not read its reply"):
     """A client that reads nothing of its reply; it is cut off."""

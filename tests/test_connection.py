@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.errors import ClientGoneError
-from service.http.connection import while_connected
+from service.http.deadline import while_connected
 
 
 class Client:

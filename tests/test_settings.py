@@ -141,7 +141,6 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
         "settings",
         "flags",
         "metrics.logs",
-        "http.connection",
         "library.sets",
         "inference.memory",
         "http.deadline",

@@ -1,14 +1,15 @@
-"""How long a request may take: as long as its client allows, or the service."""
+"""When work for a request ends early: its client has gone, or its time is over."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Container, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import DeadlineExceededError, InvalidRequestError
+from service.errors import ClientGoneError, DeadlineExceededError, InvalidRequestError
 from service.http.layout import Fragment
 from service.http.problems import problem_response
 
@@ -24,6 +25,7 @@ TIMEOUT: Fragment = {
     "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
 }
 """The header in a description of the API."""
+Value = TypeVar("Value")
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
@@ -37,6 +39,25 @@ async def within(seconds: float) -> AsyncIterator[None]:
         if timeout.expired():
             raise _too_late(seconds) from None
         raise
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Value]) -> Value:
+    """Await ``work``, but cancel it and raise ClientGoneError once the client disconnects.
+
+    It returns when cancelled work has released what it held. Read the body first: the message that
+    an ASGI server sends after it is the disconnect.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return task.result()
+    finally:
+        gone.cancel()
+        if task.cancel():
+            await asyncio.wait({task})
 
 
 class Deadlines:
@@ -111,6 +132,11 @@ class _Timed:
             self._timeout.reschedule(None)
         if self._replied:
             await self._send(message)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _raising(error: Exception) -> Receive:

@@ -98,7 +98,7 @@ def as_service_error(error: Exception) -> ServiceError:
         case HTTPException():
             return _from_http(error)
         case ClientDisconnect():
-            return ClientGoneError("the client closed the connection before its reply")
+            return ClientGoneError()
     return InternalError(
         "the service failed; try again, and report the request id if it fails again"
     )

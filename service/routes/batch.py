@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import StreamingResponse
 
 from service.errors import InvalidOptionError, TooManyQueriesError
-from service.http.connection import while_connected
+from service.http.deadline import while_connected
 from service.http.forms import Form, open_form
 from service.http.negotiation import accepted, negotiate
 from service.http.openapi import BATCH_RESPONSES, describe_form

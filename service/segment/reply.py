@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from model.episode import Fusion
 from model.predictor import PreparedQuery
-from service.http.connection import while_connected
+from service.http.deadline import while_connected
 from service.http.observe import Timings
 from service.http.spool import SentPart
 from service.images.answer import Answer
