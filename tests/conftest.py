@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from databases import sqlite_url
+from databases import impatient, sqlite_url
 from model.checkpoint import Card, save_checkpoint
 from model.network.sgone import SGOne
 from model.transforms import TransformConfig
 from networks import SIDE, build_decisive_network, build_tiny_network
 from service.app import create_app
 from service.inference.engine import Engine
+from service.library.sets import Library
 from service.settings import Settings, read_settings
 
 with warnings.catch_warnings():
@@ -87,4 +88,12 @@ def client(settings: Settings, engine: Engine) -> Iterator[TestClient]:
     """A client of a running app; a fault of the service is a 500, as it is for users."""
     app = create_app(settings, engine)
     with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def impatient_client(settings: Settings, engine: Engine) -> Iterator[TestClient]:
+    """A client of an app that waits for no lock of its database as long as users do."""
+    library = Library.open(impatient(settings.database_url))
+    with TestClient(create_app(settings, engine, library)) as client:
         yield client

@@ -18,6 +18,11 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder}/sgone.sqlite3"
 
 
+def impatient(url: str) -> str:
+    """The same SQLite file for a service that waits for no lock as long as users do."""
+    return f"{url}?timeout=0.2"
+
+
 def limit_pages(database: Database, pages: int) -> None:
     """Let a SQLite file grow to ``pages``: those it has, or more.
 

@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
-from databases import PostgresServer, limit_pages, postgres_server, sqlite_url
+from databases import PostgresServer, impatient, limit_pages, postgres_server, sqlite_url
 from service.errors import (
     LastPairError,
     NameTakenError,
@@ -62,12 +62,6 @@ def library(url: str) -> Iterator[Library]:
     library = Library.open(url)
     yield library
     library.close()
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for a lock as long as users do."""
-    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
 
 
 def pair(number: int = 0, size: int = 10) -> NewPair:
@@ -436,9 +430,8 @@ def test_sqlite_is_safe_against_power_failure_and_checks_its_keys(tmp_path: Path
 # Trouble
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_full_sqlite_file_is_told_and_taken_up_again(tmp_path: Path) -> None:
-    database = Database.open(sqlite_url(tmp_path))
+    database = Database.open(impatient(sqlite_url(tmp_path)))
     library = Library(database)
     kept = library.create("kept", None, [pair()])
     limit_pages(database, 40)
@@ -453,7 +446,6 @@ def test_a_full_sqlite_file_is_told_and_taken_up_again(tmp_path: Path) -> None:
     library.close()
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_full_disk_is_told_and_taken_up_again(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -461,7 +453,7 @@ def test_a_full_disk_is_told_and_taken_up_again(tmp_path: Path) -> None:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a small disk")
     try:
-        library = Library.open(sqlite_url(disk))
+        library = Library.open(impatient(sqlite_url(disk)))
         kept = library.create("kept", None, [pair(size=1000)])
         with pytest.raises(StorageFullError):
             library.create("large", None, [pair(size=2_000_000)])
@@ -474,7 +466,6 @@ def test_a_full_disk_is_told_and_taken_up_again(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.usefixtures("quick")
 def test_sets_can_be_deleted_from_a_full_disk(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -482,7 +473,7 @@ def test_sets_can_be_deleted_from_a_full_disk(tmp_path: Path) -> None:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount a small disk")
     try:
-        library = Library.open(sqlite_url(disk))
+        library = Library.open(impatient(sqlite_url(disk)))
         kept = [library.create(f"set {n}", None, [pair(n, 300_000)] * 2) for n in range(3)]
         with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
@@ -534,9 +525,8 @@ def test_damaged_pages_are_told_as_such(tmp_path: Path) -> None:
     library.close()
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_locked_sqlite_file_is_told_and_taken_up_again(tmp_path: Path) -> None:
-    library = Library.open(sqlite_url(tmp_path))
+    library = Library.open(impatient(sqlite_url(tmp_path)))
     kept = library.create("kept", None, [pair()])
     other = sqlite3.connect(tmp_path / "sgone.sqlite3", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

@@ -137,26 +137,21 @@ def test_a_set_that_is_deleted_meanwhile_still_gives_its_mask(
 
 
 def test_encodings_that_cannot_be_stored_are_logged_and_no_error(
-    settings: Settings,
-    engine: Engine,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    impatient_client: TestClient, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
-    with TestClient(create_app(settings, engine)) as client:
-        runtime: Runtime = client.app.state.runtime  # type: ignore[attr-defined]
-        pair = NewPair(encode(photograph(seed=3)), grey_mask(), b"thumbnail", 64, 48, AREA)
-        set_id = runtime.library.create("Mugs", None, [pair]).id
-        path = settings.database_url.removeprefix("sqlite:///")
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        caplog.set_level(logging.WARNING)
-        use(runtime, set_id)
-        assert "encodings of 1 stored pairs are not kept" in caplog.text
-        other.execute("COMMIT")
-        other.close()
-        assert is_encoded(use(runtime, set_id)[0]) == [False]
-        assert is_encoded(use(runtime, set_id)[0]) == [True]
+    runtime: Runtime = impatient_client.app.state.runtime  # type: ignore[attr-defined]
+    pair = NewPair(encode(photograph(seed=3)), grey_mask(), b"thumbnail", 64, 48, AREA)
+    set_id = runtime.library.create("Mugs", None, [pair]).id
+    path = settings.database_url.removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    caplog.set_level(logging.WARNING)
+    use(runtime, set_id)
+    assert "encodings of 1 stored pairs are not kept" in caplog.text
+    other.execute("COMMIT")
+    other.close()
+    assert is_encoded(use(runtime, set_id)[0]) == [False]
+    assert is_encoded(use(runtime, set_id)[0]) == [True]
 
 
 def test_an_encoding_of_many_arrays_keeps_their_order_and_type() -> None:

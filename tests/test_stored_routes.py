@@ -90,15 +90,15 @@ def test_one_set_is_enough(client: TestClient, path: str) -> None:
 
 
 def test_a_locked_database_fails_no_request_that_brings_its_supports(
-    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    impatient_client: TestClient, settings: Settings
 ) -> None:
-    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
-    set_id = store(client, one_shot_form())
+    set_id = store(impatient_client, one_shot_form())
     other = sqlite3.connect(
         Path(settings.database_url.removeprefix("sqlite:///")), isolation_level=None
     )
     other.execute("BEGIN EXCLUSIVE")
     for params, files in (({}, one_shot_form()), ({"support_set": set_id}, QUERY)):
-        assert client.post("/segment", params=params, files=files).status_code == 200
+        response = impatient_client.post("/segment", params=params, files=files)
+        assert response.status_code == 200
     other.execute("COMMIT")
     other.close()

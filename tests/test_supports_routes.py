@@ -456,13 +456,10 @@ def test_two_services_share_a_database(settings: Settings, engine: Engine) -> No
                 "name_taken", "name")  # fmt: skip
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.library.database.WAIT_SECONDS", 0.2)
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_locked_database_is_busy_until_it_is_free(client: TestClient, database: Path) -> None:
+def test_a_locked_database_is_busy_until_it_is_free(
+    impatient_client: TestClient, database: Path
+) -> None:
+    client = impatient_client
     created = create(client)
     other = sqlite3.connect(database, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

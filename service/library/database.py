@@ -118,10 +118,12 @@ def _supported(url: URL) -> URL:
 
 
 def _create_engine(url: URL) -> Engine:
+    """What the operator says in the URL wins."""
     if url.get_backend_name() == "postgresql":
-        url = url.set(query=_POSTGRES_OPTIONS | dict(url.query))  # the operator's own win
+        url = url.set(query=_POSTGRES_OPTIONS | dict(url.query))
         return create_engine(url, pool_pre_ping=True, pool_timeout=WAIT_SECONDS)
-    engine = create_engine(url, connect_args={"timeout": WAIT_SECONDS}, pool_timeout=WAIT_SECONDS)
+    url = url.set(query={"timeout": str(WAIT_SECONDS)} | dict(url.query))
+    engine = create_engine(url, pool_timeout=WAIT_SECONDS)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
