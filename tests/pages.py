@@ -7,14 +7,26 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+IN_CHROMIUM = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
+TIMEOUT_MS = 60_000
 Points = Iterable[tuple[float, float]]
+
+both_sizes = pytest.mark.parametrize("page", SIZES, indirect=True)
+expect.set_options(timeout=TIMEOUT_MS)
 
 READ_OVERLAY = """
 canvas => {
@@ -32,6 +44,23 @@ def launched_browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
+
+
+def open_page(browser: Browser, address: str, size: str = "desktop", **options: Any) -> Page:
+    """A fresh page; it may talk to ``address`` alone and log no error but refused requests."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, has_touch=size == "phone", **options
+    )
+    context.set_default_timeout(TIMEOUT_MS)
+    page = context.new_page()
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda line: line.type == "error" and page.faults.append(line.text))
+    page.on("request", lambda request: _must_stay(page, request.url, address))
+    page.goto(address)
+    expect(page.locator("#about")).to_contain_text("SG-One Service")
+    return page
 
 
 def give_support(page: Page, *files: Path) -> None:
@@ -84,6 +113,13 @@ def painted(page: Page) -> float:
     return float(text.partition(" %")[0]) if "%" in text else 0.0
 
 
+def ready(page: Page, desk: Path) -> None:
+    """A painted support and one query."""
+    give_support(page, desk / "support.png")
+    paint(page, STROKE)
+    give_queries(page, desk / "query.png")
+
+
 def segment(page: Page) -> None:
     """Press Segment and wait until no card waits."""
     page.click("#run")
@@ -123,6 +159,35 @@ def mask_in(png: bytes) -> NDArray[np.bool_]:
     return values > 0
 
 
+def mask_of_api(address: str, parts: list[Any], **options: Any) -> NDArray[np.bool_]:
+    """What the API answers to the same."""
+    reply = httpx.post(f"{address}/segment", files=parts, params=options, timeout=60)
+    return mask_in(reply.raise_for_status().content)
+
+
+def saved(page: Page, name: str) -> Locator:
+    """The saved object of this name in the list."""
+    return page.locator("#saved li", has_text=name)
+
+
+def save(page: Page, desk: Path, name: str, *photographs: str) -> None:
+    """Paint and save an object, and pick it."""
+    for shot in photographs or ("support.png",):
+        give_support(page, desk / shot)
+        paint(page, STROKE)
+    page.fill("#save-name", name)
+    page.click("#save button")
+    saved(page, name).locator(".pick").click()
+    expect(page.locator("#using-name")).to_have_text(name)
+
+
+def reopen(page: Page, shots: int) -> None:
+    """Open the object that is picked."""
+    page.click("#using-open")
+    expect(page.locator("#opened")).to_be_visible()
+    expect(page.locator("#shot-list li")).to_have_count(shots)
+
+
 def press_until(page: Page, selector: str, presses: int = 80) -> None:
     """Press Tab until the focus is on the selector."""
     for _ in range(presses):
@@ -148,3 +213,8 @@ def serious_findings(results: Any) -> list[str]:
         for found in results.response["violations"]
         if found["impact"] in ("serious", "critical")
     ]
+
+
+def _must_stay(page: Page, url: str, address: str) -> None:
+    if not url.startswith((address, "blob:", "data:")):
+        page.faults.append(f"a request to {url}")

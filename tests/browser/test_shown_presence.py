@@ -13,11 +13,12 @@ from playwright.sync_api import Browser, Page, expect
 import pages
 from bright import DECISION, bright
 from pages import (
-    CHROMIUM,
+    IN_CHROMIUM,
+    STROKE,
     downloaded,
     give_queries,
     give_support,
-    launched_browser,
+    open_page,
     paint,
     segment,
     shown_mask,
@@ -28,49 +29,31 @@ from service.inference.engine import Engine
 from service.settings import read_settings
 from serving import served
 
-STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
-TIMEOUT_MS = 60_000
 NAMES = ["dark.png", "dim.png", "light.png"]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
-expect.set_options(timeout=TIMEOUT_MS)
+pytestmark = IN_CHROMIUM
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window."""
-    with launched_browser() as browser:
-        yield browser
-
-
-def open_page(browser: Browser, engine: Engine, folder: Path) -> Iterator[Page]:
+def page_of(browser: Browser, engine: Engine, folder: Path) -> Iterator[Page]:
     """The page of a service with this network; it must log no error."""
     settings = read_settings(database_url=f"sqlite:///{folder / 'sets.sqlite3'}")
     with served(create_app(settings, engine)) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(TIMEOUT_MS)
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(address)
-        expect(page.locator("#about")).to_contain_text("SG-One Service")
+        page = open_page(browser, address)
         yield page
-        page.close()
-        assert faults == []
+        page.context.close()
+        assert page.faults == []
 
 
 @pytest.fixture
 def knowing(browser: Browser, engine: Engine, tmp_path: Path) -> Iterator[Page]:
     """Of a network that takes brightness for presence."""
-    yield from open_page(browser, bright(engine), tmp_path)
+    yield from page_of(browser, bright(engine), tmp_path)
 
 
 @pytest.fixture
 def unknowing(browser: Browser, engine: Engine, tmp_path: Path) -> Iterator[Page]:
     """Of a network without presence."""
-    yield from open_page(browser, engine, tmp_path)
+    yield from page_of(browser, engine, tmp_path)
 
 
 @pytest.fixture
