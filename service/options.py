@@ -190,9 +190,9 @@ class MulticlassOptions(Shaping):
     fusion: FusionOption = "average"
 
     def decide(self, own: Decision) -> Decision:
-        """As of one object; but most classes are looked for in vain.
+        """As for one object; but most of the classes are not in the query.
 
-        Where presence does not leave those out, the pixels' threshold has to: CLASS_THRESHOLD.
+        If no presence threshold leaves them out, the pixels' threshold is at least CLASS_THRESHOLD.
         """
         decision = super().decide(own)
         if self.threshold != AUTO or decision.presence_threshold > 0:

@@ -82,7 +82,7 @@ class TextPart:
 class Parameter:
     """Text that stands in the query string alone, once or ``many`` times.
 
-    Where it is given, the parts ``in_place_of`` need not be sent, and must not unless ``beside``.
+    A request with it may leave out the parts ``in_place_of``; unless ``beside``, it must.
     """
 
     name: str

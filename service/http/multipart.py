@@ -210,7 +210,7 @@ class _Reader:
 
 
 def text_for_a_file(field: str) -> NotAFileError:
-    """A part that neither is called a file by its head nor has a type other than text."""
+    """The error for a part whose head names no file and whose type is text."""
     return NotAFileError(
         f"part {field} is a text field; send a file, with a filename in its Content-Disposition "
         "(curl: -F NAME=@FILE, with the @)",

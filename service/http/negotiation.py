@@ -14,8 +14,8 @@ _WEIGHT = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECAS
 def negotiate(accept: str, offers: Sequence[str]) -> str:
     """The media type of ``offers`` that the header weighs most.
 
-    Of equal weights the type that is named more exactly wins, so that ``application/json, */*``
-    asks for JSON, and then the earlier offer. No header, or an empty one, takes the first.
+    If two weigh the same, the one that is named more exactly wins: ``application/json, */*`` asks
+    for JSON. If that is the same too, the earlier offer wins, as without a header.
     Raises NotAcceptableError where none has a weight above 0.
     """
     if not accept.strip():

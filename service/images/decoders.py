@@ -1,4 +1,4 @@
-"""Processes that decode, so that decoding that takes too long can be ended."""
+"""Processes that decode files: one that takes too long is killed, and its request answered."""
 
 import threading
 from collections.abc import Callable, Iterator

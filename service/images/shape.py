@@ -21,7 +21,7 @@ def clean_mask(mask: ObjectMask, shaping: Shaping) -> ObjectMask:
 
 
 def _drop_parts(mask: ObjectMask, min_area: int, *, only_largest: bool) -> ObjectMask:
-    """Pixels that touch, if only at corners, are one part. Of equals the highest one stays."""
+    """Pixels that touch, if only at corners, are one part. Of equal parts the top one stays."""
     _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = statistics[:, cv2.CC_STAT_AREA]
     areas[0] = 0
