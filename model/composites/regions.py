@@ -43,7 +43,7 @@ COMPONENT = 0.15
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """Of which photographs regions are made, and how many of each.
+    """Which photographs regions are cut from, and how many from each.
 
     ``per_photograph`` regions at most, each seen in the photograph and ``views`` variations of it.
     Photographs that ImageNet labels with a class of VOC's are left out. All have ``side`` pixels.
@@ -172,7 +172,7 @@ def _clusters(photograph: Photograph, rng: np.random.Generator) -> Iterator[Obje
 
 
 def _tidy(region: ObjectMask) -> ObjectMask:
-    """Without specks, small parts and holes."""
+    """Drop specks and small parts, and fill holes."""
     opened = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     count, parts, statistics, _ = cv2.connectedComponentsWithStats(closed)

@@ -49,10 +49,10 @@ def pascal_voc(root: Path, list_file: Path) -> SegmentationDataset:
     """``JPEGImages/ID.jpg`` and the list's masks (indices 1 to 20, void 255).
 
     A line of the list is ``ID``; or ``ID__CC``, which asks for class CC (01 to 20) alone (HSNet);
-    or ``JPEGImages/ID.jpg SegmentationClassAug/ID.png`` (OSLSM, PFENet). Where it names no mask,
-    that is ``SegmentationClassAug/ID.png`` if there is such a folder, else ``SegmentationClass``'s.
-    Every mask is read once, to know its classes. ``labels.json`` in the root
-    names other classes than VOC's. DatasetError names the line or file at fault.
+    or ``JPEGImages/ID.jpg SegmentationClassAug/ID.png`` (OSLSM, PFENet). The mask of ``ID`` is
+    ``SegmentationClassAug/ID.png``, or ``SegmentationClass/ID.png`` without that folder. Every mask
+    is read once, to know its classes. ``labels.json`` in the root names other classes than VOC's.
+    DatasetError names the line or file at fault.
     """
     listed: dict[tuple[Path, Path], frozenset[int]] = {}
     for line in read_lines(list_file):

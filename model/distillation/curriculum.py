@@ -36,8 +36,8 @@ class Material:
     """What a distillation reads; all paths are relative to ``root``.
 
     ``archive`` is a tar of photographs; ``folder/NAME.jpg`` for each line of ``names`` are more.
-    ``given`` are genuine VGG-16 weights of conv1_1 to conv2_2. Of each class of the archive
-    ``held_out`` photographs, an even number, are not learned from: they judge the student.
+    ``given`` are genuine VGG-16 weights of conv1_1 to conv2_2. ``held_out`` photographs of
+    each class of the archive, an even number, judge the student, which does not learn from them.
     """
 
     root: Path

@@ -66,7 +66,7 @@ def open_data(
 def open_bench(
     checkpoint: Checkpoint, data: NamedDataset, fold: int | None, experiment: Experiment
 ) -> Bench:
-    """Without a fold, every class of the data set is tested that has images for an episode."""
+    """Without a fold, every class with enough images for an episode is tested."""
     dataset = data.dataset
     class_ids = _drawable(dataset, experiment.shots) if fold is None else dataset.fold(fold)
     protocol = PROTOCOLS[experiment.protocol](checkpoint.transform)

@@ -38,7 +38,7 @@ class Favourites(Generic[Key, Made]):
         return self._asked[key] >= PREFERRED * least
 
     def keep(self, key: Key, value: Made) -> None:
-        """Keep a value. Where ``limit`` are kept, the one that is asked for least goes."""
+        """Keep a value. If ``limit`` are kept already, the one asked for least goes."""
         if len(self.kept) >= self.limit:
             del self.kept[min(self.kept, key=self._asked.__getitem__)]
         self.kept[key] = value

@@ -75,7 +75,7 @@ class Levels:
 
 
 def grey_levels(image: Image.Image) -> Levels | None:
-    """Of a grey image; None for colours. What is not finite, or below 0, is 0."""
+    """The levels of a grey image; None for colours. Values below 0, or not finite, become 0."""
     if image.mode in ("1", "L"):
         return Levels(np.array(image.convert("L")), 255)
     if image.mode.startswith("I;16"):

@@ -105,7 +105,7 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
 
 
 def _check_rows(image: Image.Image) -> None:
-    """Of a JPEG without its end, whose missing rows a decoder gives as mid-grey: few may be so."""
+    """Refuse a JPEG that is cut off: its decoder fills missing rows with mid-grey. A few may be."""
     width, height = image.size
     tail = image.crop((0, int(height * (1 - _MAY_BE_MISSING)) - 1, width, height))
     if all(band == (128, 128) for band in tail.convert("RGB").getextrema()):

@@ -77,7 +77,7 @@ def _png_size(content: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Of the only frame; nothing where there is none, as in other kinds of files, or another."""
+    """The sides of the only frame; (0, 0) if there is none, as in other files, or another one."""
     sizes: list[tuple[int, int]] = []
     place = 2
     for _ in range(MAX_SEGMENTS if content.startswith(b"\xff\xd8\xff") else 0):
@@ -125,7 +125,7 @@ def _scans_at_most(content: bytes, place: int) -> int:
 
 
 def _count_scans(content: bytes, place: int) -> None:
-    """Of the first picture alone; those behind it are not decoded."""
+    """Check the first picture alone: those behind it are not decoded."""
     scans = 1
     while (found := _MARKER.search(content, place)) is not None:
         marker = content[found.end() - 1]

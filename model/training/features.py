@@ -141,7 +141,7 @@ class FeatureStore:
         return folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.safetensors"
 
     def _identity(self) -> str:
-        """Of all that features depend on beside the view: weights, pre-processing, precision."""
+        """Names what features depend on beside the view: weights, pre-processing, precision."""
         digest = hashlib.sha256(f"{self.transform} {self.dtype} {self.loader.side}".encode())
         digest.update(save({k: v.contiguous() for k, v in self.backbone.state_dict().items()}))
         return digest.hexdigest()[:16]
