@@ -1,7 +1,12 @@
 """Small random networks that are worth testing on."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from model.episode import Support
@@ -75,3 +80,16 @@ def build_decisive_network() -> SGOne:
         network.head.classify.weight *= 50
         network.head.classify.bias *= 50
     return network
+
+
+def spoil(checkpoint: Path, name: str, value: float) -> None:
+    """Change one number in a checkpoint, and its digest with it, as another program might."""
+    with safe_open(checkpoint, "numpy") as file:
+        metadata = file.metadata()
+    tensors = load_file(checkpoint)
+    tensors[name] = tensors[name].copy()
+    tensors[name].flat[0] = value
+    digest = hashlib.sha256()
+    for key, array in sorted(tensors.items()):
+        digest.update(f"{key} torch.{array.dtype} {array.shape};".encode() + array.tobytes())
+    save_file(tensors, checkpoint, metadata | {"content": digest.hexdigest()})

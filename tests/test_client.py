@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -100,11 +101,32 @@ def image_of(mode: str) -> Image.Image:
     return image.convert(mode)
 
 
+def sent_parts(query: Any, supports: list[Any]) -> dict[str, bytes]:
+    """The files that the client sends for these, by the names of their parts."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, content=grey_mask(), headers={"content-type": "image/png"})
+
+    with SegmentationClient("http://service", transport=httpx.MockTransport(answer)) as client:
+        client.segment(query, supports)
+    (request,) = requests
+    boundary = request.headers["content-type"].partition("boundary=")[2].encode()
+    parts = {}
+    for part in request.read().split(b"--" + boundary)[1:-1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        name = re.search(rb'name="(\w+)"; filename', head)
+        if name:
+            parts[name[1].decode()] = content.removesuffix(b"\r\n")
+    return parts
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_an_image_of_any_mode_is_sent_as_the_service_reads_that_mode(mode: str) -> None:
     image = image_of(mode)
     assert image.mode == mode
-    _, content = client_module._photograph(image, "query")
+    content = sent_parts(image, SUPPORTS)["query_image"]
     sent = photograph_pixels(Image.open(io.BytesIO(content))).astype(int)
     assert np.abs(sent - photograph_pixels(image)).max() <= 1
 
@@ -113,7 +135,7 @@ def test_an_image_of_any_mode_is_sent_as_the_service_reads_that_mode(mode: str) 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_a_mask_of_deep_grey_keeps_its_object(mode: str, top: int) -> None:
     values = np.where(object_mask(), top, 0).astype(np.int32 if mode == "I" else np.float32)
-    _, content = client_module._mask(Image.fromarray(values), "mask")
+    content = sent_parts(QUERY, [(photograph(), Image.fromarray(values))])["support_mask"]
     assert_array_equal(read_mask(Image.open(io.BytesIO(content))).mask, object_mask())
 
 

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
+from starlette.testclient import TestClient
 
 from model.errors import AmbiguousMaskError, BrokenImageError, ImageTooLargeError
 from model.images.opening import open_upright
 from model.images.structure import MODEST_BYTES, MODEST_PIXELS, is_modest
 from pictures import encode, file, grey_mask, object_mask, photograph
+from service.app import create_app
 from service.errors import DeadlineExceededError, NotReadyError
 from service.images.decoder import GRACE_SECONDS
 from service.images.decoders import Decoders, decoding
@@ -65,8 +67,19 @@ def decoders(losses: list[str]) -> Iterator[Decoders]:
         yield decoders
 
 
-def pid_of(decoders: Decoders) -> int:
-    return decoders._idle[-1]._pid
+def decoder_pids(service: int | None = None) -> list[int]:
+    """The processes that decode for another, or for this one: children of its nursery."""
+    nurseries = filter(is_nursery, children_of(service or os.getpid()))
+    return [pid for nursery in nurseries for pid in children_of(nursery)]
+
+
+def children_of(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for each in lists for child in each.read_text(encoding="ascii").split()]
+
+
+def is_nursery(pid: int) -> bool:
+    return b"service.images.nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def is_alive(pid: int) -> bool:
@@ -115,7 +128,7 @@ def test_the_errors_of_a_process_are_those_of_the_model(decoders: Decoders) -> N
 def test_a_file_that_takes_too_long_is_ended_and_its_process_replaced(losses: list[str]) -> None:
     with Decoders(1, 0.3, losses.append) as decoders:
         decoders.start()
-        pid = pid_of(decoders)
+        (pid,) = decoder_pids()
         with decoders.at_work(threading.Event()):
             with pytest.raises(DeadlineExceededError):
                 decoding().photograph(SLOW, MAX_PIXELS)
@@ -135,10 +148,10 @@ def test_what_is_given_up_is_ended_after_its_grace(decoders: Decoders, losses: l
     assert losses == ["late"]
 
 
-def test_a_process_that_crashes_costs_its_file_alone(decoders: Decoders, losses: list[str]) -> None:
-    pid = pid_of(decoders)
-    threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
-    with decoders.at_work(threading.Event()):
+def test_a_process_that_crashes_costs_its_file_alone(losses: list[str]) -> None:
+    with Decoders(1, 30, losses.append) as decoders, decoders.at_work(threading.Event()):
+        decoders.start()
+        threading.Timer(0.3, os.kill, (*decoder_pids(), signal.SIGKILL)).start()
         with pytest.raises(BrokenImageError, match="cannot be decoded"):
             decoding().photograph(SLOW, MAX_PIXELS)
         assert losses == ["crashed"]
@@ -146,8 +159,8 @@ def test_a_process_that_crashes_costs_its_file_alone(decoders: Decoders, losses:
 
 
 def test_a_process_that_dies_while_idle_is_replaced_unnoticed(decoders: Decoders) -> None:
-    for decoder in decoders._idle:
-        os.kill(decoder._pid, signal.SIGKILL)
+    for pid in decoder_pids():
+        os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not decoders.up)
     with decoders.at_work(threading.Event()):
         assert_array_equal(decoding().photograph(TIFF, MAX_PIXELS), photograph())
@@ -179,12 +192,14 @@ def test_decoders_end_with_the_service_however_that_ends() -> None:
         "from service.images.decoders import Decoders\n"
         "decoders = Decoders(2, 30)\n"
         "decoders.start()\n"
-        "print(*(one._pid for one in decoders._idle), flush=True)\n"
+        "print('started', flush=True)\n"
         "time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    pids = [int(pid) for pid in process.stdout.readline().split()]
+    assert process.stdout.readline() == "started\n"
+    pids = decoder_pids(process.pid)
+    assert len(pids) == 2
     process.kill()
     process.wait()
     process.stdout.close()
@@ -267,21 +282,20 @@ def test_importing_the_nursery_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
-def test_storing_what_takes_too_long_to_decode_is_given_up(client, settings) -> None:
-    runtime = client.app.state.runtime
-    limited = runtime.settings.model_copy(update={"request_timeout_ms": 200})
-    object.__setattr__(runtime, "settings", limited)
+def test_storing_what_takes_too_long_to_decode_is_given_up(settings, engine) -> None:
+    hasty = settings.model_copy(update={"request_timeout_ms": 200})
     parts = [file("support_image", SLOW), file("support_mask", grey_mask())]
-    reply = client.post("/supports", data={"name": "slow"}, files=parts)
-    assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
-    assert client.get("/supports").json()["total"] == 0
+    with TestClient(create_app(hasty, engine)) as client:
+        reply = client.post("/supports", data={"name": "slow"}, files=parts)
+        assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+        assert client.get("/supports").json()["total"] == 0
 
 
 def test_a_service_without_decoders_is_not_ready_until_it_has_one(client) -> None:
     decoders = client.app.state.runtime.decoders
     decoders.start()
-    for decoder in decoders._idle:
-        os.kill(decoder._pid, signal.SIGKILL)
+    for pid in decoder_pids():
+        os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not decoders.up)
     assert client.get("/readyz").json()["code"] == "not_ready"
     wait_for(lambda: client.get("/readyz").status_code == 200)
@@ -298,9 +312,8 @@ def test_losses_are_counted_by_cause(client) -> None:
 def test_no_process_is_started_before_there_is_a_file_for_it(losses: list[str]) -> None:
     with Decoders(2, 30, losses.append) as decoders:
         assert decoders.up == 2
-        assert not decoders._idle
         with decoders.at_work(threading.Event()):
             decoding().photograph(encode(photograph(), "PNG"), MAX_PIXELS)
-            assert not decoders._idle
+            assert not decoder_pids()
             decoding().photograph(TIFF, MAX_PIXELS)
-        assert len(decoders._idle) == 2
+        assert len(decoder_pids()) == 2

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from killed import kill_at_step
 from model.configuration import read_toml
-from model.distillation import distill, regression
+from model.distillation import distill
 from model.distillation.curriculum import Curriculum, DistillationSchedule
 from model.distillation.judge import nearest_neighbour_accuracy
 from model.distillation.regression import draw, fit_layer
@@ -381,10 +381,7 @@ def test_a_curriculum_of_the_repository_is_valid_and_ends_at_rate_zero(name):
 # Its start in closed form
 
 
-def test_a_start_by_regression_resembles_the_teacher_before_the_first_step(
-    material, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(regression, "RIDGES", (0.1,))
+def test_a_start_by_regression_resembles_the_teacher_before_the_first_step(material, tmp_path):
     path = write_curriculum(tmp_path)
     path.write_text(
         path.read_text(encoding="utf-8") + "\n[start]\nviews = 24\ncells = 1200\n", encoding="utf-8"
@@ -398,8 +395,7 @@ def test_a_start_by_regression_resembles_the_teacher_before_the_first_step(
     assert all(fitted[pair] > plain[pair] for pair in plain)
 
 
-def test_a_fitted_layer_predicts_what_its_patches_determine(material, monkeypatch):
-    monkeypatch.setattr(regression, "RIDGES", (0.1,))
+def test_a_fitted_layer_predicts_what_its_patches_determine(material):
     torch.manual_seed(0)
     student = Student(material / "given.safetensors").eval()
     maps = torch.rand(40, 512, 5, 5)
