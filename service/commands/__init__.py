@@ -1,1 +1,1 @@
-"""The commands of ``sgone``, each in the room of who uses it."""
+"""The commands of ``sgone``, grouped by who uses them."""

@@ -26,7 +26,7 @@ WAIT_SECONDS = 5
 RETRY_AFTER_SECONDS = 5
 # The newest of service/library/migrations. A database of this version needs no migration.
 SCHEMA_VERSION = "0001"
-# Processes that start at once migrate one after the other. Any number does that nobody else takes.
+# Processes that start at once migrate one after the other. Any number will do that is not taken.
 _MIGRATION_LOCK = 0x560_0E
 _POSTGRES_DISK_FULL = "53100"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -1,4 +1,4 @@
-"""What of a mask file is object, without a photograph: for the page, and to try files out."""
+"""Which pixels of a mask file are object: for the page, and for people who try files out."""
 
 from functools import partial
 
