@@ -153,7 +153,10 @@ class Decoders:
     def _give_back(self, decoder: "Decoder") -> None:
         with self._lock:
             self._busy = max(0, self._busy - 1)
-            self._idle.append(decoder)
+            if self._closed.is_set():
+                decoder.kill()
+            else:
+                self._idle.append(decoder)
 
     def _replace(self, decoder: "Decoder", cause: str) -> None:
         decoder.kill()
