@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
@@ -17,7 +18,7 @@ from starlette.testclient import TestClient
 
 from pictures import Parts, encode, file, grey_mask, object_mask, photograph
 from service.app import create_app
-from service.errors import QueueFullError
+from service.errors import QueueFullError, StorageFullError
 from service.inference.engine import Engine
 from service.schemas import BatchFailed, BatchFound
 from service.segment.archive import member_name
@@ -391,6 +392,25 @@ def test_a_client_that_goes_away_stops_the_work(
             assert len(restored) == done < 30
         assert httpx.get(f"{url}/readyz").status_code == 200
     assert app.state.runtime is None
+
+
+def test_records_wait_where_bodies_do_and_leave_the_disk_its_room(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path | None] = []
+
+    def no_room(folder: Path | None) -> int:
+        asked.append(folder)
+        return 10
+
+    spooled = settings.model_copy(update={"spool_dir": tmp_path})
+    with TestClient(create_app(spooled, engine)) as client:
+        assert ask(client, query(1)).status_code == 200
+        monkeypatch.setattr("service.segment.archive.disk_room", no_room)
+        with pytest.raises(RuntimeError, match="response already started") as caught:
+            client.post(PATH, files=[*SUPPORTS, query(1)])
+    assert isinstance(caught.value.__cause__, StorageFullError)
+    assert asked == [tmp_path]
 
 
 @pytest.mark.parametrize("broken", [False, True])
