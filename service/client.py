@@ -17,7 +17,7 @@ import inspect
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -46,8 +46,8 @@ P = ParamSpec("P")
 Mask = NDArray[np.bool_]  # (H, W), true on the object
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]  # arrays: (H, W, 3)
 MaskPicture = str | Path | bytes | Image.Image | NDArray[np.uint8] | Mask  # arrays: (H, W)
-Supports = Iterable[tuple[Picture, MaskPicture]]
-LabelledSupports = Iterable[tuple[str, Picture, MaskPicture]]
+Supports = Iterable[tuple[Picture, "MaskPicture | Mark"]]
+LabelledSupports = Iterable[tuple[str, Picture, "MaskPicture | Mark"]]
 Upload = tuple[str | None, Any]  # file name, and content as httpx sends it
 
 
@@ -85,6 +85,28 @@ class Rle(TypedDict):
 
     size: list[int]
     counts: str
+
+
+class Stroke(TypedDict, total=False):
+    """A line: its points, x and y each, and its width in pixels."""
+
+    points: Sequence[Sequence[float]] | NDArray[Any]
+    width: float
+
+
+class Mark(TypedDict, total=False):
+    """Where the object is, roughly, in pixels of the upright photograph; any of it may be given.
+
+    ``bbox`` is left, top, width, height; polygons are x1, y1, x2, y2, ... each.
+    """
+
+    bbox: Sequence[float] | NDArray[Any]
+    points: Sequence[Sequence[float]] | NDArray[Any]
+    strokes: Sequence[Stroke]
+    polygons: Sequence[Sequence[float] | NDArray[Any]]
+    segmentation: Rle
+    background_points: Sequence[Sequence[float]] | NDArray[Any]
+    background_strokes: Sequence[Stroke]
 
 
 @dataclass(frozen=True)
@@ -285,6 +307,23 @@ def _mask(picture: MaskPicture, name: str) -> Upload:
             )
         picture = Image.fromarray(np.where(picture, np.uint8(255), np.uint8(0)))
     return _upload(picture, name)
+
+
+def _shown(mask: "MaskPicture | Mark") -> tuple[str, Upload]:
+    """The part of a mask, or of a rough mark: a dict, or the path of a JSON file."""
+    if isinstance(mask, dict):
+        content = json.dumps(mask, allow_nan=False, default=_plain).encode()
+        return "support_mark", ("support.mark.json", content)
+    if isinstance(mask, str | Path) and Path(mask).suffix.lower() == ".json":
+        return "support_mark", _upload(mask, "support.mark")
+    return "support_mask", _mask(mask, "support.mask")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as JSON has them."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no part of a rough mark; give numbers and lists")
 
 
 def _upload(picture: str | Path | bytes | Image.Image, name: str) -> Upload:
@@ -591,7 +630,7 @@ def _replace_pair(
     support_set: str,
     pair: str,
     image: Picture | None = None,
-    mask: MaskPicture | None = None,
+    mask: "MaskPicture | Mark | None" = None,
     *,
     mask_format: MaskFormat = "auto",
 ) -> _Call[SupportSet]:
@@ -600,7 +639,7 @@ def _replace_pair(
     if image is not None:
         parts.append(("support_image", _photograph(image, "support")))
     if mask is not None:
-        parts.append(("support_mask", _mask(mask, "support.mask")))
+        parts.append(_shown(mask))
     if not parts:
         raise ValueError("there is nothing to put in the pair's place; give an image or a mask")
     path, options = _pair_path(support_set, pair), _reading(mask_format)
@@ -649,7 +688,7 @@ def _support_parts(supports: Supports) -> list[tuple[str, Upload]]:
     parts = []
     for image, mask in supports:
         parts.append(("support_image", _photograph(image, "support")))
-        parts.append(("support_mask", _mask(mask, "support.mask")))
+        parts.append(_shown(mask))
     return parts
 
 

@@ -78,6 +78,10 @@ class SupportCountMismatchError(RequestError, title="Support images and masks do
     """The numbers of support images and support masks differ."""
 
 
+class MaskAndMarkError(RequestError, title="A mask and a mark are sent for one photograph"):
+    """A mask and a rough mark, where one stands in the other's place."""
+
+
 class TooManyShotsError(RequestError, title="Too many supports"):
     """More supports than the service is set to take (``max_shots``)."""
 
@@ -162,6 +166,14 @@ class UnclearMaskError(
 
 class MaskSizeMismatchError(ImageError, title="A support mask has another size than its image"):
     """A support mask of another size than its image."""
+
+
+class InvalidMarkError(ImageError, title="A rough mark cannot be read"):
+    """A rough mark that is no JSON, not as described, or of more than is drawn."""
+
+
+class MarkOutsideError(ImageError, title="A rough mark lies outside its photograph"):
+    """A rough mark with a coordinate outside the upright photograph."""
 
 
 class TooManyPixelsError(ImageError, status=413, title="An image has too many pixels"):

@@ -167,6 +167,42 @@ def test_what_is_no_picture_is_refused_before_it_is_sent(
         client.segment(query, [(photograph(), mask)])
 
 
+def test_a_rough_mark_is_a_dict_with_numpys_numbers_or_a_json_file(
+    client: SegmentationClient, tmp_path: Path
+) -> None:
+    corners = np.array([[16, 6], [42, 6], [42, 24], [16, 24]])
+    plain = {"polygons": [corners.ravel().tolist()], "points": [[20, 30]]}
+    (tmp_path / "mark.json").write_text(json.dumps(plain), encoding="utf-8")
+    marks: list[Any] = [
+        plain,
+        {"polygons": [corners.ravel()], "points": np.float32([[20, 30]])},
+        tmp_path / "mark.json",
+        str(tmp_path / "mark.json"),
+    ]
+    masks = [client.segment(QUERY, [(photograph(), mark)]) for mark in marks]
+    assert masks[0].any()
+    for mask in masks[1:]:
+        assert_array_equal(mask, masks[0])
+
+
+def test_a_rough_mark_that_json_has_not_is_refused_before_it_is_sent(
+    client: SegmentationClient,
+) -> None:
+    for mark in ({"points": [[1, float("nan")]]}, {"points": {1, 2}}):
+        with pytest.raises((ValueError, TypeError), match=r"JSON|numbers and lists"):
+            client.segment(QUERY, [(photograph(), mark)])  # type: ignore[list-item]
+
+
+def test_a_rough_mark_makes_a_stored_set_and_takes_a_masks_place(
+    client: SegmentationClient,
+) -> None:
+    stored = client.create_support_set("marked", [(photograph(), {"bbox": [10, 10, 20, 10]})])
+    assert stored.pairs[0].area == 200
+    again = client.replace_pair(stored.id, stored.pairs[0].id, mask={"bbox": [10, 10, 5, 5]})
+    assert again.pairs[0].area == 25
+    client.delete_support_set(stored.id)
+
+
 def test_a_missing_file_is_named(client: SegmentationClient, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
         client.segment(tmp_path / "nowhere.jpg", SUPPORTS)

@@ -57,6 +57,7 @@ def test_every_section_with_code_is_run() -> None:
     assert list(SECTIONS) == [
         "Python client",
         "What comes back",
+        "Rough marks",
         "Stored supports",
         "Change and move a set",
         "Several classes",
@@ -72,6 +73,10 @@ def test_the_first_sections_give_what_they_say(run: Any, desk: Path) -> None:
     assert names["found"].label == "person"
     with Image.open(desk / "overlay.png") as overlay, Image.open(desk / "cutout.png") as cutout:
         assert (overlay.mode, cutout.mode) == ("RGB", "RGBA")
+
+
+def test_a_rough_mark_shows_the_object(run: Any) -> None:
+    assert run("Rough marks")["mask"].shape == (512, 512)
 
 
 def test_a_stored_set_is_used_and_deleted(run: Any) -> None:

@@ -107,7 +107,7 @@ def _with_object(
 ) -> tuple[Sample, ...]:
     """A class that is given for its photographs' sake alone is a mistake in its masks."""
 
-    def look(sample: Sample) -> tuple[bool, MaskFormat]:
+    def look(sample: Sample) -> tuple[bool, str]:
         reading = _reading(sample, mask_format)
         return bool(reading.mask.any()), reading.name
 
@@ -134,7 +134,7 @@ def _with_object(
     return kept
 
 
-def _tell_readings(counts: Mapping[MaskFormat, int], masks: int) -> None:
+def _tell_readings(counts: Mapping[str, int], masks: int) -> None:
     for name, count in counts.items():
         if name != "light":
             tqdm.write(

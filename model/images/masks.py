@@ -17,7 +17,7 @@ from model.images.levels import Levels, grey_levels, is_deep, straight_alpha
 
 MaskFormat = Literal["auto", "light", "on_white", "labels", "alpha", "visible"]
 MASK_FORMATS: tuple[MaskFormat, ...] = get_args(MaskFormat)
-OBJECT: dict[MaskFormat, str] = {
+OBJECT: dict[str, str] = {
     "light": "what is brighter than half",
     "on_white": "what is not white",
     "labels": "every value but 0, 255 being void",
@@ -34,10 +34,10 @@ _MASK_EXTREME = 0.8
 
 
 class MaskReading(NamedTuple):
-    """(H, W) object pixels, and the rule that found them."""
+    """(H, W) object pixels, and the rule that found them; "mark" is of none, but was drawn."""
 
     mask: ObjectMask
-    name: MaskFormat
+    name: MaskFormat | Literal["mark"]
 
     def __str__(self) -> str:
         """As replies and errors say it: "labels; share=0.4113"."""

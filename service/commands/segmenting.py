@@ -21,7 +21,7 @@ from service.commands.parameters import (
 @click.option("--support", "supports", type=EXISTING_FILE, multiple=True,
               help="Photograph that shows the object; repeat for K shots.")  # fmt: skip
 @click.option("--mask", "masks", type=EXISTING_FILE, multiple=True,
-              help="Its mask; one for each --support, in order.")  # fmt: skip
+              help="Its mask, or a rough mark (.json), for each --support in order.")  # fmt: skip
 @click.argument("queries", type=EXISTING, nargs=-1, required=True)
 @click.option("--out", type=ANY_PATH, required=True, help="Folder for the results.")
 @click.option("--format", "formats", type=click.Choice(["masks", "overlays", "cutouts", "coco"]),

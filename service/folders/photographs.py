@@ -39,8 +39,15 @@ def read_part(path: Path) -> Part:
 
 
 def read_pairs(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Part, Part]]:
-    """Read the image and mask of each support. Raises UndecodableImageError as read_part does."""
-    return [(read_part(image), read_part(mask)) for image, mask in pairs]
+    """Read the image of each support, and its mask or, from a .json file, its rough mark.
+
+    Raises UndecodableImageError as read_part does.
+    """
+    return [(read_part(image), _read_shown(mask)) for image, mask in pairs]
+
+
+def _read_shown(path: Path) -> Part:
+    return read_part(path)._replace(is_mark=path.suffix.lower() == ".json")
 
 
 def pair_ids(pairs: Sequence[tuple[Part, Part]]) -> list[str]:

@@ -56,7 +56,10 @@ class RemoteFinder:
             self.label = supports.label or supports.name
         else:
             parts = read_pairs(supports)
-            self._given["supports"] = [(image.content, mask.content) for image, mask in parts]
+            self._given["supports"] = [
+                (image.content, path if mask.is_mark else mask.content)
+                for (image, mask), (_, path) in zip(parts, supports, strict=True)
+            ]
             self.facts["supports"] = pair_ids(parts)
 
     def find(self, query: Path) -> Found:

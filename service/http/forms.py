@@ -26,13 +26,20 @@ AnyPart = TypeVar("AnyPart", bound=SentPart)
 
 @dataclass(frozen=True)
 class Form(Generic[AnyPart]):
-    """What a request holds, each name's parts in the order sent."""
+    """What a request holds, each name's parts in the order sent; ``order`` has the names of all."""
 
     layout: FormLayout
     files: Mapping[str, list[AnyPart]]
+    order: Sequence[str]
     options: Mapping[str, str]
     sent_texts: Mapping[str, list[str]]
     sent_parameters: Mapping[str, list[str]]
+
+    def files_for(self, name: str) -> list[AnyPart]:
+        """The files of this name and those sent in place of them, in the order sent."""
+        names = (name, *self.layout.stand_ins(name))
+        left = {each: iter(self.files[each]) for each in names}
+        return [next(left[each]) for each in self.order if each in left]
 
     def text(self, name: str) -> str:
         """A text that comes once, as declared; blank if it is not sent.
@@ -106,18 +113,20 @@ def _arrange(
     request: Request,
     layout: FormLayout,
     parts: Sequence[tuple[str, SentValue]],
-    read: Callable[[str, SentFile], AnyPart],
+    read: Callable[[str, SentFile, bool], AnyPart],
 ) -> Form[AnyPart]:
     query = request.query_params
     options = [item for item in query.multi_items() if item[0] in layout.in_query]
     values = _by_name([*options, *parts], layout)
     _check_present(values, layout)
     files = {
-        name: [read(*file) for file in _files(name, values[name], layout)] for name in layout.files
+        name: [read(*file, bool(part.model)) for file in _files(name, values[name], layout)]
+        for name, part in layout.files.items()
     }
     return Form(
         layout,
         files,
+        [name for name, _ in parts],
         {name: text for name in layout.option_names if (text := _option(name, values[name]))},
         {name: [_text(name, value) for value in values[name]] for name in layout.texts},
         {parameter.name: query.getlist(parameter.name) for parameter in layout.parameters},
@@ -139,8 +148,11 @@ def _by_name(
 
 def _check_present(values: Mapping[str, Sequence[SentValue]], layout: FormLayout) -> None:
     for name, part in layout.files.items():
-        if part.required and not values[name]:
-            raise MissingPartError(f"part {name} is missing; send it as a file", field=name)
+        names = (name, *layout.stand_ins(name))
+        if part.required and not any(values[each] for each in names):
+            raise MissingPartError(
+                f"part {name} is missing; send {' or '.join(names)} as a file", field=name
+            )
 
 
 def _files(
@@ -165,11 +177,11 @@ def _option(name: str, values: Sequence[SentValue]) -> str:
     return _text(name, values[0]).strip() if values else ""
 
 
-def _part(field: str, file: SentFile) -> Part:
+def _part(field: str, file: SentFile, is_mark: bool) -> Part:
     assert isinstance(file.store, BytesIO)
-    return Part(field, file.store.getvalue(), file.media_type)
+    return Part(field, file.store.getvalue(), file.media_type, is_mark)
 
 
-def _spooled_part(field: str, file: SentFile) -> SpooledPart:
+def _spooled_part(field: str, file: SentFile, is_mark: bool) -> SpooledPart:
     assert isinstance(file.store, SpooledFile)
-    return SpooledPart(field, file.file_name, file.media_type, file.store)
+    return SpooledPart(field, file.file_name, file.media_type, file.store, is_mark)

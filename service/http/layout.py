@@ -24,7 +24,8 @@ class FilePart:
     """A file, or ``many`` of one name, which errors count from [0].
 
     ``room`` names the settings whose product is how many the longest sensible form has.
-    ``media_types`` are of other files than images.
+    ``media_types`` are of other files than images. One that holds JSON of a ``model`` may be sent
+    as text, too. One ``in_place_of`` another may be sent instead of that.
     """
 
     name: str
@@ -33,12 +34,16 @@ class FilePart:
     many: bool = False
     room: tuple[str, ...] = ()
     media_types: str | None = None
+    model: type[BaseModel] | None = None
+    in_place_of: str | None = None
 
     def schema(self) -> Fragment:
         """One file, or an array of them."""
-        return _one_or_many(
-            self.many, {"type": "string", "format": "binary", "description": self.description}
-        )
+        if self.model:
+            content = {"$ref": f"#/components/schemas/{self.model.__name__}"}
+        else:
+            content = {"type": "string", "format": "binary"}
+        return _one_or_many(self.many, content | {"description": self.description})
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,10 @@ class FormLayout:
     def files(self) -> dict[str, FilePart]:
         """The files by their names."""
         return {part.name: part for part in self.parts if isinstance(part, FilePart)}
+
+    def stand_ins(self, name: str) -> list[str]:
+        """Names of the files that may be sent in place of this one."""
+        return [part.name for part in self.files.values() if part.in_place_of == name]
 
     @property
     def texts(self) -> dict[str, TextPart]:

@@ -156,7 +156,8 @@ class _Reader:
         media_type = self._head.get(b"content-type", b"").decode("latin-1")
         self._name = options[b"name"].decode(_UTF_8, "replace")
         file_name = _file_name(disposition, options, self._form_codec)
-        if file_name is None and self._name in self._layout.files and _is_no_text(media_type):
+        part = self._layout.files.get(self._name)
+        if file_name is None and part and (part.model or _is_no_text(media_type)):
             file_name = ""
         self._text = bytearray()
         if file_name is not None:

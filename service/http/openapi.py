@@ -6,6 +6,7 @@ from fastapi.openapi.utils import get_openapi
 from service.http.layout import FormLayout, Fragment
 from service.http.problems import MEDIA_TYPE, catalogue
 from service.images.codec import MEDIA_TYPES
+from service.images.marks import Mark
 from service.options import JSON, PNG
 from service.schemas import BatchFailed, BatchFound, MulticlassSegmentation, Problem, Segmentation
 
@@ -94,7 +95,7 @@ def describe(app: FastAPI) -> Fragment:
             routes=app.routes,
         )
         schemas = app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})
-        for model in (Problem, BatchFound, BatchFailed):
+        for model in (Problem, BatchFound, BatchFailed, Mark):
             described = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= described.pop("$defs", {}) | {model.__name__: described}
     return app.openapi_schema

@@ -70,12 +70,16 @@ class SpooledFile:
 
 @dataclass(frozen=True)
 class SpooledPart:
-    """One file of a form: ``field`` as errors name it, the name and type that it declares."""
+    """One file of a form: ``field`` as errors name it, the name and type that it declares.
+
+    One that ``is_mark`` is a rough mark in place of a mask.
+    """
 
     field: str
     name: str
     media_type: str
     file: SpooledFile
+    is_mark: bool = False
 
     def read(self, max_bytes: int) -> Part:
         """Into memory; PayloadTooLargeError where that is too much."""
@@ -85,7 +89,7 @@ class SpooledPart:
                 "send a smaller image",
                 field=self.field,
             )
-        return Part(self.field, self.file.read(), self.media_type)
+        return Part(self.field, self.file.read(), self.media_type, self.is_mark)
 
 
 SentPart = Part | SpooledPart

@@ -31,6 +31,7 @@ from service.errors import (
     UnsupportedMediaTypeError,
 )
 from service.images.decoders import decoding
+from service.images.drawing import read_drawing
 
 _ANY_BYTES = "application/octet-stream"
 MEDIA_TYPES = tuple(kind.media_type for kind in KINDS)
@@ -43,11 +44,15 @@ _OPEN_TYPES = frozenset(MEDIA_TYPES) | {
 
 
 class Part(NamedTuple):
-    """One file of a form: ``field`` as errors name it, its bytes, and the type it declares."""
+    """One file of a form: ``field`` as errors name it, its bytes, and the type it declares.
+
+    One that ``is_mark`` is a rough mark in place of a mask.
+    """
 
     field: str
     content: bytes
     media_type: str = ""
+    is_mark: bool = False
 
     def read(self, _max_bytes: int) -> "Part":
         """Itself; a part that is kept on disk has this too."""
@@ -96,9 +101,15 @@ def decode_support(
 def decode_shot(
     image: Part, mask: Part, max_pixels: int, mask_format: MaskFormat = "auto"
 ) -> tuple[Support, MaskReading]:
-    """``decode_support``, and how its mask was read."""
+    """``decode_support``, and how its mask was read; a rough mark is drawn.
+
+    Raises what ``read_drawing`` does, too.
+    """
     photograph = decode_photograph(image, max_pixels)
-    reading = decode_mask(mask, max_pixels, mask_format)
+    if mask.is_mark:
+        reading = read_drawing(mask.content, mask.field, photograph.shape[:2])
+    else:
+        reading = decode_mask(mask, max_pixels, mask_format)
     try:
         return Support(photograph, reading.mask), reading
     except InputError as error:

@@ -4,8 +4,16 @@ from dataclasses import replace
 
 from service.http.deadline import TIMEOUT
 from service.http.layout import FilePart, FormLayout, Parameter, TextPart
+from service.images.marks import Mark
 from service.library.tables import TEXT_LENGTH
-from service.options import LABEL_LENGTH, KShotOptions, MaskOptions, MulticlassOptions, Options
+from service.options import (
+    JSON,
+    LABEL_LENGTH,
+    KShotOptions,
+    MaskOptions,
+    MulticlassOptions,
+    Options,
+)
 
 _SHOTS, _SHOTS_OF_ALL_CLASSES = ("max_shots",), ("max_shots", "max_classes")
 _PHOTOGRAPH = "Photograph; EXIF orientation is applied, and what is transparent is white."
@@ -16,6 +24,15 @@ SUPPORT_MASK = FilePart(
     "colour on black or white, class numbers, or what is opaque; a mask that can be read in two "
     "ways is refused (`ambiguous_mask`).",
     room=_SHOTS,
+)
+SUPPORT_MARK = FilePart(
+    "support_mark",
+    "Rough mark in place of support_mask: JSON in pixels of the upright photograph, of any of a "
+    "bbox, points, strokes, polygons and run lengths; as a file or as text.",
+    required=False,
+    media_types=JSON,
+    model=Mark,
+    in_place_of=SUPPORT_MASK.name,
 )
 MASK = FilePart("mask", "Mask file, read as support_mask is.")
 SUPPORT_LABEL = TextPart(
@@ -35,7 +52,7 @@ SUPPORT_SET = Parameter(
     "support_set",
     "Id of a stored support set, in place of support_image and support_mask.",
     example="0bf203dd52524adf98b0f9502b877fc2",
-    in_place_of=(SUPPORT_IMAGE.name, SUPPORT_MASK.name),
+    in_place_of=(SUPPORT_IMAGE.name, SUPPORT_MASK.name, SUPPORT_MARK.name),
 )
 SUPPORT_SETS = replace(
     SUPPORT_SET,
@@ -44,15 +61,14 @@ SUPPORT_SETS = replace(
     many=True,
     beside=True,
 )
-_PAIRS = (replace(SUPPORT_IMAGE, many=True), replace(SUPPORT_MASK, many=True))
+_PAIR = (SUPPORT_IMAGE, SUPPORT_MASK, SUPPORT_MARK)
+_PAIRS = tuple(replace(part, many=True) for part in _PAIR)
 
-ONE_SHOT = FormLayout(
-    (SUPPORT_IMAGE, SUPPORT_MASK, QUERY_IMAGE), Options, (SUPPORT_SET,), (TIMEOUT,)
-)
+ONE_SHOT = FormLayout((*_PAIR, QUERY_IMAGE), Options, (SUPPORT_SET,), (TIMEOUT,))
 K_SHOT = FormLayout((*_PAIRS, QUERY_IMAGE), KShotOptions, (SUPPORT_SET,), (TIMEOUT,))
 MULTICLASS = FormLayout(
     (
-        *(replace(part, room=_SHOTS_OF_ALL_CLASSES) for part in _PAIRS),
+        *(replace(part, room=part.room and _SHOTS_OF_ALL_CLASSES) for part in _PAIRS),
         QUERY_IMAGE,
         SUPPORT_LABEL,
     ),
@@ -76,7 +92,7 @@ SET_CHANGE = FormLayout(
     )
 )
 PAIR_CHANGE = FormLayout(
-    tuple(replace(part, required=False, room=()) for part in (SUPPORT_IMAGE, SUPPORT_MASK)),
+    tuple(replace(part, required=False, room=()) for part in _PAIR),
     MaskOptions,
 )
 ARCHIVE = FilePart(

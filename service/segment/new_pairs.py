@@ -15,7 +15,7 @@ from service.images.thumbnail import thumbnail_png
 from service.library.records import NewPair, PairState, StoredPair
 from service.options import MaskOptions, read_options
 from service.segment.inputs import ARCHIVE, SUPPORT_IMAGE, SUPPORT_MASK
-from service.segment.pairs import support_pairs
+from service.segment.pairs import support_masks, support_pairs
 from service.segment.runtime import Runtime
 from service.segment.set_reader import SetFile, read_set_file
 from service.segment.supports import reading_header
@@ -52,7 +52,7 @@ async def complete_pair(
 
     Raises MissingPartError where nothing was sent.
     """
-    images, masks = form.files[SUPPORT_IMAGE.name], form.files[SUPPORT_MASK.name]
+    images, masks = form.files[SUPPORT_IMAGE.name], support_masks(form)
     if not images and not masks:
         raise MissingPartError("send support_image, support_mask, or both", field=SUPPORT_MASK.name)
     if images and masks:
@@ -103,7 +103,7 @@ def _decode(runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat) 
 
 def _decode_half(runtime: Runtime, form: Form[Part], stored: StoredPair) -> Decoded:
     """What was sent, with the other half as it is stored."""
-    images, masks = form.files[SUPPORT_IMAGE.name], form.files[SUPPORT_MASK.name]
+    images, masks = form.files[SUPPORT_IMAGE.name], support_masks(form)
     image = images[0] if images else Part(SUPPORT_IMAGE.name, stored.image)
     if masks:
         return _decode(runtime, image, masks[0], _mask_format(form))

@@ -4,13 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from service.errors import SupportCountMismatchError, TooManyClassesError, TooManyShotsError
+from service.errors import (
+    MaskAndMarkError,
+    SupportCountMismatchError,
+    TooManyClassesError,
+    TooManyShotsError,
+)
 from service.http.forms import AnyPart, Form
 from service.http.spool import SentPart
 from service.schemas import SupportSet
 from service.segment.inputs import (
     SUPPORT_IMAGE,
     SUPPORT_LABEL,
+    SUPPORT_MARK,
     SUPPORT_MASK,
     SUPPORT_SET,
     SUPPORT_SETS,
@@ -61,18 +67,29 @@ def shown_classes(form: Form[AnyPart], settings: Settings) -> Shown:
 
 
 def support_pairs(form: Form[AnyPart], max_shots: int) -> list[tuple[AnyPart, AnyPart]]:
-    """Image and mask of each shot, not yet decoded.
+    """Image and mask, or rough mark, of each shot, not yet decoded.
 
-    Raises SupportCountMismatchError, or TooManyShotsError above ``max_shots``.
+    Raises MaskAndMarkError, SupportCountMismatchError, or TooManyShotsError above ``max_shots``.
     """
-    images, masks = form.files[SUPPORT_IMAGE.name], form.files[SUPPORT_MASK.name]
-    _check_count(SUPPORT_MASK.name, len(masks), len(images))
+    images, masks = form.files[SUPPORT_IMAGE.name], support_masks(form)
+    _check_count(SUPPORT_MASK.name, len(masks), len(images), f" or {SUPPORT_MARK.name}")
     if len(images) > max_shots:
         raise TooManyShotsError(
             f"there are {len(images)} supports, the limit is {max_shots}; send fewer",
             field=SUPPORT_IMAGE.name,
         )
     return list(zip(images, masks, strict=True))
+
+
+def support_masks(form: Form[AnyPart]) -> list[AnyPart]:
+    """Masks and rough marks in the order sent; MaskAndMarkError for both of one photograph."""
+    masks = form.files_for(SUPPORT_MASK.name)
+    if len(masks) > 1 and SUPPORT_MASK.name not in form.layout.many:
+        raise MaskAndMarkError(
+            f"{SUPPORT_MASK.name} and {SUPPORT_MARK.name} are both sent; send one of them",
+            field=SUPPORT_MARK.name,
+        )
+    return masks
 
 
 def _labelled_pairs(form: Form[AnyPart]) -> dict[str, list[tuple[AnyPart, AnyPart]]]:
@@ -107,10 +124,10 @@ def _no_limit(_: Counts) -> None:
     """What one object may have is checked with the form, or was when its set was stored."""
 
 
-def _check_count(name: str, count: int, images: int) -> None:
+def _check_count(name: str, count: int, images: int, or_else: str = "") -> None:
     if count != images:
         raise SupportCountMismatchError(
-            f"there are {images} support_image and {count} {name}; "
-            f"send one {name} for each image, in the same order",
+            f"there are {images} support_image and {count} {name}{or_else}; "
+            f"send one {name}{or_else} for each image, in the same order",
             field=name,
         )
