@@ -32,7 +32,7 @@ from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.release import installed_version
-from service.routes import batch, masks, multiclass, operations, page, segment, supports
+from service.routes import batch, complete, masks, multiclass, operations, page, segment, supports
 from service.segment.runtime import Runtime
 from service.settings import Settings, read_settings
 
@@ -70,6 +70,7 @@ def create_app(
     app.include_router(segment.router)
     app.include_router(multiclass.router)
     app.include_router(batch.router)
+    app.include_router(complete.router)
     app.include_router(supports.router)
     app.include_router(masks.router)
     app.include_router(operations.router)

@@ -221,7 +221,6 @@ class Shaping(TypedDict, total=False):
     """
 
     mask_format: MaskFormat
-    fusion: Literal["average", "union"]
     threshold: float
     presence_threshold: float
     refine: bool
@@ -233,13 +232,21 @@ class Shaping(TypedDict, total=False):
 class Options(Shaping, total=False):
     """Options where one object is looked for: ``support_set`` is an id, ``label`` comes back."""
 
+    fusion: Literal["average", "union"]
     support_set: str | None
+    label: str | None
+
+
+class CompletionOptions(Shaping, total=False):
+    """Options where a mask is completed; ``presence_threshold`` is 0 there unless it is given."""
+
     label: str | None
 
 
 class MulticlassOptions(Shaping, total=False):
     """Options where several classes are looked for."""
 
+    fusion: Literal["average", "union"]
     support_sets: Iterable[str]
 
 
@@ -505,15 +512,69 @@ def _segment(
     mask: (H, W) bool; probability: (H, W) float32 in [0, 1]; overlay: RGB image; cutout: RGBA
     image; json: a Segmentation.
     """
-    readers = {"mask": _bool_mask, "probability": _probability, "json": _segmentation}
-    depth = {"depth": 16} if output == "probability" else {}
+    read, depth = _output(output)
     return _Call(
         "POST",
         "/segment/kshot",
-        readers.get(output, _image),
+        read,
         {"output": output, **depth, **options},
         files=[*_support_parts(supports), ("query_image", _photograph(query, "query"))],
     )
+
+
+@overload
+def _complete(
+    image: Picture,
+    mask: "MaskPicture | Mark",
+    *,
+    output: Literal["mask"] = ...,
+    **options: Unpack[CompletionOptions],
+) -> _Call[Mask]: ...
+@overload
+def _complete(
+    image: Picture,
+    mask: "MaskPicture | Mark",
+    *,
+    output: Literal["probability"],
+    **options: Unpack[CompletionOptions],
+) -> _Call[NDArray[np.float32]]: ...
+@overload
+def _complete(
+    image: Picture,
+    mask: "MaskPicture | Mark",
+    *,
+    output: Literal["overlay", "cutout"],
+    **options: Unpack[CompletionOptions],
+) -> _Call[Image.Image]: ...
+@overload
+def _complete(
+    image: Picture,
+    mask: "MaskPicture | Mark",
+    *,
+    output: Literal["json"],
+    **options: Unpack[CompletionOptions],
+) -> _Call[Segmentation]: ...
+def _complete(
+    image: Picture,
+    mask: "MaskPicture | Mark",
+    *,
+    output: str = "mask",
+    **options: Unpack[CompletionOptions],
+) -> _Call[Any]:
+    """The mask of what is roughly marked, by a mask or a rough mark, in the same photograph.
+
+    What is returned for each output is as with segment.
+    """
+    read, depth = _output(output)
+    files = [("support_image", _photograph(image, "support")), _shown(mask)]
+    query = {"output": output, **depth, **options}
+    return _Call("POST", "/segment/complete", read, query, files=files)
+
+
+def _output(output: str) -> tuple[Callable[[httpx.Response], Any], dict[str, Any]]:
+    """How a reply of one object is read, and the options that it is asked for with."""
+    readers = {"mask": _bool_mask, "probability": _probability, "json": _segmentation}
+    return readers.get(output, _image), {"depth": 16} if output == "probability" else {}
 
 
 @overload
@@ -847,6 +908,7 @@ class SegmentationClient:
         self._retries = retries
 
     segment = _blocking(_segment)
+    complete = _blocking(_complete)
     segment_multiclass = _blocking(_segment_multiclass)
     create_support_set = _blocking(_create_support_set)
     list_support_sets = _blocking(_list_support_sets)
@@ -908,6 +970,7 @@ class AsyncSegmentationClient:
         self._retries = retries
 
     segment = _awaited(_segment)
+    complete = _awaited(_complete)
     segment_multiclass = _awaited(_segment_multiclass)
     create_support_set = _awaited(_create_support_set)
     list_support_sets = _awaited(_list_support_sets)

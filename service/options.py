@@ -173,6 +173,12 @@ class KShotOptions(Options):
     fusion: FusionOption = "average"
 
 
+class CompletionOptions(Options):
+    """The options of ``POST /segment/complete``, where the object is known to be there."""
+
+    presence_threshold: PresenceThreshold = 0.0
+
+
 class MulticlassOptions(Shaping):
     """The options of ``POST /segment/multiclass``."""
 

@@ -21,6 +21,7 @@ OPERATIONS = {
     ("/segment/kshot", "post"): "segment_kshot",
     ("/segment/multiclass", "post"): "segment_multiclass",
     ("/segment/batch", "post"): "segment_batch",
+    ("/segment/complete", "post"): "complete_mask",
     ("/supports", "post"): "create_support_set",
     ("/supports", "get"): "list_support_sets",
     ("/supports/{set_id}", "get"): "read_support_set",
@@ -71,7 +72,9 @@ FORMS: dict[str, type[Shaping]] = {
     "/segment/batch": KShotOptions,
 }
 each_form = pytest.mark.parametrize("path", FORMS)
-each_upload = pytest.mark.parametrize("path", [*FORMS, "/supports", "/supports/import"])
+each_upload = pytest.mark.parametrize(
+    "path", [*FORMS, "/segment/complete", "/supports", "/supports/import"]
+)
 
 
 def form_of(description: Any, path: str) -> Any:

@@ -9,6 +9,7 @@ from service.library.tables import TEXT_LENGTH
 from service.options import (
     JSON,
     LABEL_LENGTH,
+    CompletionOptions,
     KShotOptions,
     MaskOptions,
     MulticlassOptions,
@@ -66,6 +67,7 @@ _PAIRS = tuple(replace(part, many=True) for part in _PAIR)
 
 ONE_SHOT = FormLayout((*_PAIR, QUERY_IMAGE), Options, (SUPPORT_SET,), (TIMEOUT,))
 K_SHOT = FormLayout((*_PAIRS, QUERY_IMAGE), KShotOptions, (SUPPORT_SET,), (TIMEOUT,))
+COMPLETION = FormLayout(_PAIR, CompletionOptions, (), (TIMEOUT,))
 MULTICLASS = FormLayout(
     (
         *(replace(part, room=part.room and _SHOTS_OF_ALL_CLASSES) for part in _PAIRS),

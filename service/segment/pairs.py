@@ -51,6 +51,11 @@ def shown_object(form: Form[AnyPart], settings: Settings) -> Shown:
     if set_id is not None:
         return Shown({}, [set_id], _the_object, _no_limit)
     pairs = support_pairs(form, settings.max_shots)
+    return one_object(pairs)
+
+
+def one_object(pairs: Sequence[tuple[SentPart, SentPart]]) -> Shown:
+    """What pairs show that are all of one object."""
     return Shown({THE_OBJECT: pairs}, [], _the_object, _no_limit)
 
 

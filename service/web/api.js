@@ -49,6 +49,17 @@ export async function readMask(file, format) {
   return { png: await response.blob(), format: name, share: Number(share) };
 }
 
+/**
+ * The mask of what is roughly marked in a photograph.
+ * @param {Pair} pair
+ * @returns {Promise<Blob>} grey PNG, 255 on the object
+ */
+export async function completeMask(pair) {
+  const form = new FormData();
+  appendPairs(form, [pair]);
+  return (await send("segment/complete", { method: "POST", body: form })).blob();
+}
+
 /** @returns {Promise<{items: SupportSet[], total: number}>} newest first */
 export async function listSets(limit, offset) {
   return (await send(`supports?limit=${limit}&offset=${offset}`)).json();

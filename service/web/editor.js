@@ -1,7 +1,7 @@
 /** Step 1's controls: the toolbar, the shots, their masks. */
 
 import { download, onChosen, onDropped } from "./intake.js";
-import { notify } from "./notices.js";
+import { announce, notify } from "./notices.js";
 import { Painter } from "./painter.js";
 import { Shot, ShotList } from "./shots.js";
 
@@ -15,6 +15,7 @@ export class Editor extends EventTarget {
   constructor(section) {
     super();
     this.section = section;
+    this.filling = false;
     this.painter = new Painter(element("stage"));
     this.shots = new ShotList(element("shot-list"));
     this.shots.addEventListener("change", () => this.#update());
@@ -57,6 +58,7 @@ export class Editor extends EventTarget {
     this.#onClick("undo", () => this.#mask.undo());
     this.#onClick("redo", () => this.#mask.redo());
     this.#onClick("clear", () => this.#mask.clear());
+    this.#onClick("fill-in", () => this.#fillIn());
     this.#onClick("zoom-in", () => this.painter.zoom(+1));
     this.#onClick("zoom-out", () => this.painter.zoom(-1));
     this.#onClick("zoom-fit", () => this.painter.fit());
@@ -79,6 +81,16 @@ export class Editor extends EventTarget {
       download(mask, maskName);
     });
     this.#onClick("shot-remove", () => this.shots.remove(this.shots.active));
+  }
+
+  /** One at a time; it is for the photograph that was on the stage when it was asked for. */
+  async #fillIn() {
+    const { active } = this.shots;
+    if (this.filling || !active.mask.share()) return;
+    this.filling = true;
+    this.#update();
+    await this.#attempt(() => active.fillIn().finally(() => (this.filling = false)));
+    announce(element("painted-share").textContent);
   }
 
   #onClick(id, act) {
@@ -104,6 +116,7 @@ export class Editor extends EventTarget {
       b: () => this.painter.setTool("brush"),
       e: () => this.painter.setTool("eraser"),
       h: () => this.painter.setTool("hand"),
+      f: () => this.#fillIn(),
       "[": () => this.painter.setSize(this.painter.size / SIZE_STEP),
       "]": () => this.painter.setSize(this.painter.size * SIZE_STEP + 1),
       "+": () => this.painter.zoom(+1),
@@ -130,13 +143,19 @@ export class Editor extends EventTarget {
       element("redo").disabled = !active.mask.canRedo;
       const share = active.mask.share();
       element("clear").disabled = share === 0;
-      element("painted-share").textContent = share
-        ? `${(100 * share).toFixed(1)} % of ${active.file.name} is painted.`
-        : `Paint over the object in ${active.file.name}.`;
+      element("fill-in").disabled = share === 0 || this.filling;
+      element("fill-in").setAttribute("aria-busy", String(this.filling));
+      element("painted-share").textContent = this.#painted(share);
       if (share) notify(this.section);
       this.#showReading(active.reading);
     }
     this.dispatchEvent(new Event("change"));
+  }
+
+  #painted(share) {
+    const { name } = this.shots.active.file;
+    if (this.filling) return "Filling in what is painted …";
+    return share ? `${(100 * share).toFixed(1)} % of ${name} is painted.` : `Paint over the object in ${name}.`;
   }
 
   /** How the mask file that was loaded was read; another choice reads it again. */

@@ -138,6 +138,7 @@ export class MaskLayer extends EventTarget {
   }
 
   #replace(paint) {
+    if (this.stroke) this.end();
     this.before.getContext("2d").globalCompositeOperation = "copy";
     this.before.getContext("2d").drawImage(this.canvas, 0, 0);
     paint();

@@ -1,6 +1,6 @@
 /** The photographs that show the object, each with what is painted on it. */
 
-import { readMask } from "./api.js";
+import { completeMask, readMask } from "./api.js";
 import { MaskLayer } from "./mask.js";
 import { decodeMask, decodePhotograph, drawThumbnail, stemOf } from "./pictures.js";
 
@@ -50,6 +50,21 @@ export class Shot {
     }
     if (!mask.object.includes(1)) throw new Error(`${file.name} has no object in it. Choose another mask.`);
     this.reading = { file, ...reading };
+    this.mask.load(mask);
+  }
+
+  /**
+   * Take for painted what the service makes of what is roughly painted; undo brings that back.
+   * Rejects with a sentence where nothing is found.
+   */
+  async fillIn() {
+    const png = await completeMask(await this.toPair()).catch((problem) => {
+      throw new Error(inPagesWords(problem.message, this.file));
+    });
+    const mask = await decodeMask(png);
+    if (!mask.object.includes(1)) {
+      throw new Error(`Nothing more is found in ${this.file.name}. Paint more of the object, then fill in again.`);
+    }
     this.mask.load(mask);
   }
 
@@ -143,6 +158,13 @@ export class ShotList extends EventTarget {
     drawThumbnail(canvas, shot.mask.canvas);
     context.globalAlpha = 1;
   }
+}
+
+/** The service names the parts of a pair; people know their files. */
+function inPagesWords(message, file) {
+  return message
+    .replace(/\bsupport_image\b/gi, () => file.name)
+    .replace(/\b(?:support_)?mask\b/gi, (part, at) => `${at ? "w" : "W"}hat is painted in ${file.name}`);
 }
 
 /** The service names the part; people know their files, and choose by a list. */

@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000")
 FORMATS += (HEIC,) if reads_heic() else ()
 PATHS = (
     *("/segment", "/segment/kshot", "/segment/multiclass", "/segment/batch"),
-    *("/supports", "/mask"),
+    *("/supports", "/mask", "/segment/complete"),
 )
 
 
@@ -62,6 +62,8 @@ def _send(path: str, image: bytes, mask: bytes, query: bytes, *more: tuple[str, 
         return form(("mask", mask))
     if path == "/supports":
         return form(*parts, (".name", zlib.crc32(image).to_bytes(4, "big").hex().encode()))
+    if path == "/segment/complete":
+        return form(*parts)
     if path == "/segment/multiclass":
         parts.append((".support_label", b"cat"))
     return form(*parts, ("query_image", query))
