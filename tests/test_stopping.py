@@ -5,6 +5,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -73,3 +75,29 @@ def ask(url: str, files: Any) -> None:
     """Send a form, whatever comes of it."""
     with suppress(httpx.HTTPError):
         httpx.post(f"{url}/segment", files=files, timeout=60, trust_env=False)
+
+
+@pytest.mark.parametrize(("ends", "code"), [("pass", 0), ("sys.exit(0)", 0), ("sys.exit(1)", 1)])
+def test_a_process_that_has_served_waits_for_no_thread(ends: str, code: int) -> None:
+    program = (
+        "import sys, threading, time\n"
+        "from service.serve.process import ending_at_once\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        f"with ending_at_once():\n    print('served')\n    {ends}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, "served\n")
+
+
+def test_an_error_while_serving_is_told_as_any_other() -> None:
+    program = (
+        "from service.serve.process import ending_at_once\n"
+        "with ending_at_once():\n    raise OSError('no address')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "no address" in done.stderr

@@ -22,7 +22,7 @@ def serve(settings: Settings) -> None:
     configure_logging(settings)
     if names := deprecated_settings(settings):
         _log.warning("no longer used, and refused from 0.4.0 on: %s", ", ".join(names))
-    with bind(settings) as listener:
+    with serving.ending_at_once(), bind(settings) as listener:
         if settings.workers == 1:
             ready = "ready: open " + browser_url(listener)
             serving.run(settings, listener, on_ready=lambda engine: _log.info(ready))

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -74,6 +75,24 @@ def run(
     server.run(sockets=[listener])
     if server.failed:
         sys.exit(1)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """End the process once what is inside has served, or raised SystemExit.
+
+    Python would wait for threads whose work nobody needs any more, such as a graph that OpenVINO
+    compiles: half a minute on a busy machine. Other errors go on.
+    """
+    code = 0
+    try:
+        yield
+    except SystemExit as end:
+        code = int(end.code or 0)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _connections(settings: Settings, app: "FastAPI") -> Connections:

@@ -102,7 +102,18 @@ def _serve(
     reports: Connection,
 ) -> None:
     """Run the child. SIGINT stays blocked: Ctrl-C reaches it too, but its parent ends it."""
-    parent = os.getppid()
+    with serving.ending_at_once():
+        _serve_below(os.getppid(), number, settings, listener, lifeline, reports)
+
+
+def _serve_below(
+    parent: int,
+    number: int,
+    settings: Settings,
+    listener: socket.socket,
+    lifeline: Lifeline,
+    reports: Connection,
+) -> None:
     serving.leave_on_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     lifeline.let_go()
