@@ -1,9 +1,7 @@
 """The page in Chromium: paint roughly, have it filled in, take it back, go on."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,73 +14,23 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 import pages
 from pages import (
-    CHROMIUM,
+    IN_CHROMIUM,
+    STROKE,
     downloaded,
     give_queries,
     give_support,
-    launched_browser,
     mask_in,
+    open_page,
     paint,
     painted,
     segment,
 )
-from pictures import encode, photograph
-from service.app import create_app
+from pictures import encode
 from service.client import SegmentationClient
-from service.inference.engine import Engine
-from service.settings import read_settings
-from serving import served
 
-SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
-STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
-TIMEOUT_MS = 60_000
 PATH = "**/segment/complete"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
-expect.set_options(timeout=TIMEOUT_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window."""
-    with launched_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app with the tiny network, over HTTP."""
-    database = tmp_path_factory.mktemp("library") / "sets.sqlite3"
-    settings = read_settings(database_url=f"sqlite:///{database}")
-    with served(create_app(settings, engine)) as address:
-        yield address
-
-
-@pytest.fixture(params=["desktop"])
-def page(request: Any, browser: Browser, address: str) -> Iterator[Page]:
-    """The page; it must log no error."""
-    width, height = SIZES[request.param]
-    scheme = "dark" if request.param == "phone" else "light"
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page.set_default_timeout(TIMEOUT_MS)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(address)
-    expect(page.locator("#about")).to_contain_text("SG-One Service")
-    yield page
-    page.close()
-    assert faults == []
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Path:
-    """A support and a query."""
-    (tmp_path / "support.png").write_bytes(encode(photograph(240, 320)))
-    (tmp_path / "query.png").write_bytes(encode(photograph(111, 153, seed=1)))
-    return tmp_path
+pytestmark = IN_CHROMIUM
 
 
 def fill_in(page: Page) -> None:
@@ -154,11 +102,15 @@ def test_nothing_found_leaves_what_is_painted_and_says_what_to_do(page: Page, de
     assert painted(page) == share
 
 
-@pytest.mark.parametrize("page", SIZES, indirect=True)
-def test_the_button_fits_and_is_accessible_in_light_and_dark(page: Page, desk: Path) -> None:
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_the_button_fits_and_is_accessible(
+    browser: Browser, address: str, desk: Path, size: str, scheme: str
+) -> None:
+    page = open_page(browser, address, size, color_scheme=scheme)
     give_support(page, desk / "support.png")
     paint(page, STROKE)
     fill_in(page)
-    width = page.viewport_size["width"]  # type: ignore[index]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.viewport_size
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     assert pages.serious_findings(Axe().run(page)) == []
+    page.context.close()
