@@ -42,7 +42,7 @@ class TransformConfig:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    stride: Literal[8, 32] = 8
+    stride: Literal[8, 14, 16, 32] = 8
 
 
 def network_size(height: int, width: int, side: int, stride: int = STRIDE) -> tuple[int, int]:

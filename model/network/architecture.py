@@ -12,6 +12,12 @@ BackboneName = Literal[
     "efficientnet_lite2_pyramid",
     "resnet50_pyramid",
     "resnet50_lite2_pyramid",
+    "dinov2_vits14_pyramid",
+    "dinov2_vitb14_pyramid",
+    "dinov2_vitl14_pyramid",
+    "dinov3_vits16_pyramid",
+    "dinov3_vitb16_pyramid",
+    "dinov3_vitl16_pyramid",
 ]
 Similarity = Literal["cosine", "l2"]
 SupportMask = Literal["pooling", "image", "channels", "none"]
@@ -69,6 +75,13 @@ class SGOneConfig:
             raise ValueError(
                 "exit_padding = 1 pads the segmentation branch's last layer, and there is none; "
                 "set segmentation_branch to true or exit_padding to 0"
+            )
+        if self.backbone.startswith("dino") and (
+            self.support_mask == "channels" or self.compared_stride > 8
+        ):
+            raise ValueError(
+                f"{self.backbone} reads three channels and compares at its patches' stride; set "
+                'compared_stride = 8, and leave support_mask = "channels" away'
             )
         if (self.head == "matching") != self.backbone.endswith("_pyramid"):
             raise ValueError(

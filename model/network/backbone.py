@@ -1,7 +1,8 @@
 """Backbones: an image in, feature maps of several depths out."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import torch
 import torchvision
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from model.network.architecture import BackboneName
 from model.network.efficientnet import lite2_layers
 from model.network.residual import resnet50_layers
+from model.network.transformer import DINOV2, DINOV3, Anatomy, PatchMaps, transformer_layers
 from model.transforms import TransformConfig
 
 Features = tuple[Tensor, ...]
@@ -43,7 +45,7 @@ class Backbone(nn.Module):
     is given, a 1×1 convolution takes each tap to so many channels: cosines of a hundred principal
     components say as much as those of a thousand channels, for a tenth of the time. A backbone
     ``beside`` this one reads the same images, which it may ``convert`` first; features of one
-    stride then stand together.
+    stride then stand together. What a tap shows is what ``emit`` makes of a layer's output.
 
     Batch statistics stay the pre-trained ones: an episode holds too few images to estimate them.
     """
@@ -57,10 +59,11 @@ class Backbone(nn.Module):
         reduced: tuple[int, ...] = (),
         beside: "Backbone | None" = None,
         convert: Callable[[Tensor], Tensor] | None = None,
+        emit: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.anatomy = (layers, taps, channels, strides, reduced, beside, convert)
-        self.convert = convert
+        self.anatomy = (layers, taps, channels, strides, reduced, beside, convert, emit)
+        self.convert, self.emit = convert, emit
         self.layers = layers[: taps[-1] + 1]
         self.taps, self.reduced, self.beside = taps, reduced, beside
         self.reduce = nn.ModuleList(
@@ -86,12 +89,12 @@ class Backbone(nn.Module):
 
     def read_taps(self, images: Tensor) -> Features:
         """(B, 3, H, W) normalised images -> this chain's own maps, before they are reduced."""
-        images = self.convert(images) if self.convert else images
+        state: Any = self.convert(images) if self.convert else images
         features = []
         for index, layer in enumerate(self.layers):
-            images = layer(images)
+            state = layer(state)
             if index in self.taps:
-                features.append(images)
+                features.append(self.emit(state) if self.emit else state)
         return tuple(features)
 
     def train(self, mode: bool = True) -> "Backbone":
@@ -172,6 +175,19 @@ def resnet50_lite2_pyramid() -> Backbone:
     return resnet50_pyramid(beside=efficientnet_lite2_pyramid(_from_caffe))
 
 
+def transformer_pyramid(anatomy: Anatomy) -> Backbone:
+    """A vision transformer: five blocks of its second half, all at the stride of its patches."""
+    half = anatomy.depth // 2
+    taps = tuple(half + half * step // 5 for step in range(1, 6))
+    return Backbone(
+        transformer_layers(anatomy),
+        taps=taps,
+        channels=(anatomy.width,) * len(taps),
+        strides=(anatomy.patch,) * len(taps),
+        emit=PatchMaps(anatomy),
+    )
+
+
 def _from_caffe(images: Tensor) -> Tensor:
     """(B, 3, H, W) BGR less ResNet-50's mean -> (RGB - 127) / 128."""
     mean = torch.tensor(CAFFE_MEAN, dtype=images.dtype, device=images.device)
@@ -192,4 +208,10 @@ BACKBONES: dict[BackboneName, Callable[[], Backbone]] = {
     "efficientnet_lite2_pyramid": efficientnet_lite2_pyramid,
     "resnet50_pyramid": resnet50_pyramid,
     "resnet50_lite2_pyramid": resnet50_lite2_pyramid,
+    "dinov2_vits14_pyramid": partial(transformer_pyramid, DINOV2["s"]),
+    "dinov2_vitb14_pyramid": partial(transformer_pyramid, DINOV2["b"]),
+    "dinov2_vitl14_pyramid": partial(transformer_pyramid, DINOV2["l"]),
+    "dinov3_vits16_pyramid": partial(transformer_pyramid, DINOV3["s"]),
+    "dinov3_vitb16_pyramid": partial(transformer_pyramid, DINOV3["b"]),
+    "dinov3_vitl16_pyramid": partial(transformer_pyramid, DINOV3["l"]),
 }

@@ -28,7 +28,7 @@ from model.network.heads import Encoding, highest_margin
 
 COARSE = 32
 """The stride from which a support keeps half the cells a side."""
-LEARNED = 16
+LEARNED = 14
 """The stride from which a metric is learned: finer ones cost as much as all others together."""
 
 

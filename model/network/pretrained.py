@@ -12,11 +12,18 @@ from model.network.architecture import BackboneName
 from model.network.backbone import Backbone
 from model.network.efficientnet import lite2_name
 from model.network.residual import resnet50_name
+from model.network.transformer import transformer_name
 from model.network.weights import read_weights
 
 OFFICIAL_NAMES: dict[BackboneName, Callable[[str], str]] = {
     "efficientnet_lite2_pyramid": lite2_name,
     "resnet50_pyramid": resnet50_name,
+    "dinov2_vits14_pyramid": transformer_name,
+    "dinov2_vitb14_pyramid": transformer_name,
+    "dinov2_vitl14_pyramid": transformer_name,
+    "dinov3_vits16_pyramid": transformer_name,
+    "dinov3_vitb16_pyramid": transformer_name,
+    "dinov3_vitl16_pyramid": transformer_name,
 }
 """A tensor of the chain -> its name in the file; torchvision's ``features.`` for the rest."""
 CHAINS: dict[BackboneName, tuple[BackboneName, ...]] = {
@@ -30,7 +37,9 @@ DOWNLOADS: dict[BackboneName, str] = {
 
 
 def load_imagenet_weights(backbone: Backbone, name: BackboneName, *files: Path) -> None:
-    """Load safetensors files of ImageNet's weights, or torchvision's own download without one.
+    """Load files of pre-trained weights, or torchvision's own download without one.
+
+    They are safetensors, or what torch's ``weights_only`` reads of a .pth.
 
     A backbone of two takes two files, the first backbone's first. An SG-One checkpoint of the same
     backbone is taken too, alone. Raises CheckpointError where a tensor is missing, of another

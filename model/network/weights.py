@@ -1,5 +1,6 @@
 """Weights of files that are no checkpoints of ours: whole and finite, or refused."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +13,17 @@ from model.errors import CheckpointError
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; CheckpointError where it is broken or not finite."""
+    """The tensors of a safetensors file, or of a .pth that holds nothing else.
+
+    CheckpointError where it is broken or not finite.
+    """
+    pickled = path.suffix in (".pth", ".pt")
     try:
-        weights = load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
+        weights = torch.load(path, weights_only=True) if pickled else load_file(path)
+    except (OSError, SafetensorError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        kind = "file of tensors alone" if pickled else "safetensors file"
         raise CheckpointError(
-            f"{path} is not a readable safetensors file ({error}); fetch it again"
+            f"{path} is not a readable {kind} ({error}); fetch it again"
         ) from error
     check_finite(weights, path)
     return weights
