@@ -7,11 +7,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from model.composites import regions
+from model.composites.cutouts import write_pair
 from model.composites.regions import RegionPlan, find_regions
 from model.composites.variation import Variation, relight
 from model.datasets.folder import image_folder
 from model.errors import DatasetError
 from service.cli import main
+from trees import write_folder
 
 COLOURS = ((200, 40, 40), (40, 160, 60), (40, 60, 200), (220, 200, 60))
 
@@ -37,7 +39,7 @@ def photographs(tmp_path_factory):
 
 def plan(folder, **changes):
     values = {"limit": 10, "per_photograph": 4, "views": 2, "side": 128, "seed": 0} | changes
-    return RegionPlan([folder], **values)
+    return RegionPlan([folder], **{"objects": ()} | values)
 
 
 def test_a_region_has_one_colour():
@@ -47,6 +49,34 @@ def test_a_region_has_one_colour():
     for region in found:
         assert picture[region].std(axis=0).max() < 110
     assert any(picture[region].std(axis=0).max() < 12 for region in found)
+
+
+def test_the_parts_of_an_object_lie_in_it_and_are_not_all_of_it():
+    picture = patchwork()
+    object_ = np.zeros(picture.shape[:2], bool)
+    object_[20:100, 30:100] = True
+    found = find_regions(picture, 6, np.random.default_rng(0), object_)
+    assert len(found) > 1
+    for part in found:
+        assert (part & ~object_).sum() <= 0.05 * part.sum()
+        assert 0.05 < part.sum() / object_.sum() < 0.9
+
+
+def test_objects_are_taken_apart_beside_photographs(photographs, tmp_path):
+    objects = tmp_path / "objects"
+    write_folder(objects, classes=("cup",), count=2)
+    mask = np.zeros((128, 128), bool)
+    mask[20:100, 30:100] = True
+    write_pair(objects / "cup" / "patches", patchwork(seed=9), mask)
+    out = tmp_path / "regions"
+    regions.main(plan(photographs, objects=[objects], limit=4), out)
+    assert [path.name for path in out.iterdir() if path.name.startswith("cup-patches")]
+    assert [path.name for path in out.iterdir() if path.name.startswith(photographs.name)]
+
+
+def test_a_folder_without_objects_is_refused(photographs, tmp_path):
+    with pytest.raises(DatasetError, match="holds no CLASS/NAME"):
+        regions.main(plan(photographs, objects=[photographs]), tmp_path / "regions")
 
 
 def test_regions_differ_from_each_other():
@@ -68,11 +98,21 @@ def test_a_label_moves_with_its_region(seed):
     picture[40:80, 50:90], label[0, 40:80, 50:90] = (250, 250, 250), 1
     variation = Variation.draw(label[0] > 0, np.random.default_rng(seed))
     around = np.full_like(picture, 30)
-    edge = cv2.BORDER_CONSTANT
+    edge = cv2.BORDER_CONSTANT if variation.among_others else cv2.BORDER_REFLECT_101
     moved = cv2.warpAffine(picture, variation.matrix, (128, 128), borderMode=edge)
     _, seen = variation.of(picture, label, around)
     assert seen.sum() > 200
     assert ((moved[..., 0] > 140) == (seen[0] > 0)).mean() > 0.98
+
+
+def test_a_mirrored_region_is_labelled_too():
+    picture = np.full((128, 128, 3), 30, np.uint8)
+    label = np.zeros((1, 128, 128), np.uint8)
+    picture[40:80, :30], label[0, 40:80, :30] = (250, 250, 250), 1
+    shift = np.array([[1, 0, 60], [0, 1, 0]], np.float32)
+    _, seen = Variation(shift, among_others=False, seed=0).of(picture, label, picture)
+    assert seen[0, 60, 35:88].all()
+    assert seen.sum() == pytest.approx(2 * label.sum(), rel=0.1)
 
 
 def test_light_changes_and_shapes_stay():

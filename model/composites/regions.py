@@ -2,8 +2,8 @@
 
 A head that is trained on whole objects marks whole objects, whatever it was shown: on photographs
 of clothes it marks the person. A region of a photograph is whatever has one colour (mean shift and
-a flood), or one colour and place (k-means in Lab). Its mask alone tells which part is meant, and
-where it is in any view of the photograph is known.
+a flood), or one colour and place (k-means in Lab); in pictures with masks a region is a part of the
+object. Its mask alone tells which part is meant, and where it is in any view is known.
 """
 
 import shutil
@@ -23,6 +23,7 @@ from model.composites.variation import Variation
 from model.datasets.listing import open_image
 from model.episode import ObjectMask, Photograph
 from model.errors import DatasetError
+from model.images.masks import read_mask
 from model.images.pixels import photograph_pixels
 
 AREA = (0.006, 0.45)
@@ -33,8 +34,10 @@ ALIKE = 0.7
 """IoU above which a region is one that there is already."""
 FLOODS = 6
 """Seeds of floods a photograph."""
-CLUSTERS = (3, 5, 8)
-"""Of colours and places: one of these numbers is drawn."""
+CLUSTERS, OBJECT_CLUSTERS = (3, 5, 8), (2, 3, 4)
+"""Of colours and places, in a photograph and in an object: one of these numbers is drawn."""
+PART = (0.1, 0.85)
+"""Shares of its object between which a part lies."""
 CONTRAST, RING = 10.0, 9
 """Levels of colour by which a region differs from a ring of so many pixels around it."""
 COMPONENT = 0.15
@@ -45,11 +48,14 @@ COMPONENT = 0.15
 class RegionPlan:
     """Which photographs regions are cut from, and how many from each.
 
-    ``per_photograph`` regions at most, each seen in the photograph and ``views`` variations of it.
-    Photographs that ImageNet labels with a class of VOC's are left out. All have ``side`` pixels.
+    ``objects`` are folders of ``CLASS/NAME.jpg`` + ``NAME.png``, whose objects are taken apart.
+    ``limit`` is of photographs, and of objects. ``per_photograph`` regions at most, each seen in
+    the photograph and ``views`` variations of it. Photographs that ImageNet labels with a class of
+    VOC's are left out. All have ``side`` pixels.
     """
 
     photographs: Sequence[Path]
+    objects: Sequence[Path]
     limit: int
     per_photograph: int
     views: int
@@ -64,7 +70,7 @@ def main(plan: RegionPlan, out: Path) -> None:
     """
     if out.exists():
         raise DatasetError(f"{out} is there already; remove it, or name another folder")
-    paths = _chosen(plan)
+    paths = [*_chosen(plan), *_chosen_objects(plan)]
     unfinished = out.with_name(f".{out.name}.unfinished")
     if unfinished.exists():  # a run was killed
         shutil.rmtree(unfinished)
@@ -86,12 +92,28 @@ def _chosen(plan: RegionPlan) -> list[Path]:
     return [paths[index] for index in order[: plan.limit]]
 
 
+def _chosen_objects(plan: RegionPlan) -> list[Path]:
+    """Pictures with a mask beside them; DatasetError where a folder has none."""
+    paths: list[Path] = []
+    for root in plan.objects:
+        pairs = sorted(path for path in root.glob("*/*.jpg") if path.with_suffix(".png").is_file())
+        if not pairs:
+            raise DatasetError(
+                f"{root} holds no CLASS/NAME.jpg with NAME.png; see sgone composites"
+            )
+        paths += pairs
+    order = np.random.default_rng(plan.seed).permutation(len(paths))
+    return [paths[index] for index in order[: plan.limit]]
+
+
 def _write(path: Path, paths: Sequence[Path], plan: RegionPlan, folder: Path) -> int:
     """All regions of one photograph -> how many; drawn from the seed and its name alone."""
     name = f"{path.parent.name}-{path.stem}"
     rng = np.random.default_rng((plan.seed, zlib.crc32(name.encode())))
     photograph = _square(path, plan.side)
-    regions = find_regions(photograph, plan.per_photograph, rng)
+    mask = path.with_suffix(".png")
+    object_ = _square_mask(mask, plan.side) if mask.is_file() else None
+    regions = find_regions(photograph, plan.per_photograph, rng, object_)
     if not regions:
         return 0
     labels = np.stack(regions).astype(np.uint8)
@@ -118,10 +140,21 @@ def _write_region(folder: Path, views: Sequence[tuple[Photograph, NDArray[np.uin
     return True
 
 
-def find_regions(photograph: Photograph, limit: int, rng: np.random.Generator) -> list[ObjectMask]:
-    """(H, W, 3) -> at most ``limit`` regions, each (H, W); they may overlap, and be of any size."""
+def find_regions(
+    photograph: Photograph,
+    limit: int,
+    rng: np.random.Generator,
+    object_: ObjectMask | None = None,
+) -> list[ObjectMask]:
+    """(H, W, 3) -> at most ``limit`` regions, each (H, W); they may overlap, and be of any size.
+
+    Of an ``object_``, (H, W), parts.
+    """
     kept: list[ObjectMask] = []
-    for candidate in _candidates(photograph, rng):
+    candidates = _candidates(photograph, rng)
+    if object_ is not None:
+        candidates = _parts(photograph, object_, rng)
+    for candidate in candidates:
         region = _tidy(candidate)
         if not AREA[0] < region.mean() < AREA[1] or not _stands_out(region, photograph):
             continue
@@ -140,6 +173,17 @@ def _candidates(photograph: Photograph, rng: np.random.Generator) -> Iterator[Ob
         yield from clusters[index : index + 1]
 
 
+def _parts(
+    photograph: Photograph, object_: ObjectMask, rng: np.random.Generator
+) -> Iterator[ObjectMask]:
+    """Clusters of an object's own colours and places, few and many."""
+    whole = object_.sum()
+    for _ in range(2):
+        for part in _clusters(photograph, rng, object_):
+            if PART[0] * whole < part.sum() < PART[1] * whole:
+                yield part
+
+
 def _floods(photograph: Photograph, rng: np.random.Generator) -> Iterator[ObjectMask]:
     """Mean shift (Comaniciu & Meer 2002) levels textures; what is like a seed is taken with it."""
     levelled = cv2.pyrMeanShiftFiltering(photograph, 10, int(rng.integers(14, 36)), maxLevel=1)
@@ -154,21 +198,30 @@ def _floods(photograph: Photograph, rng: np.random.Generator) -> Iterator[Object
         yield mask[1:-1, 1:-1] > 0
 
 
-def _clusters(photograph: Photograph, rng: np.random.Generator) -> Iterator[ObjectMask]:
-    """k-means of Lab colours and places, on blurred pixels; a cluster may be of several parts."""
-    count = int(rng.choice(CLUSTERS))
+def _clusters(
+    photograph: Photograph, rng: np.random.Generator, object_: ObjectMask | None = None
+) -> Iterator[ObjectMask]:
+    """k-means of Lab colours and places, on blurred pixels, of all or of an object's.
+
+    A cluster may be of several parts.
+    """
+    count = int(rng.choice(CLUSTERS if object_ is None else OBJECT_CLUSTERS))
     lab = cv2.cvtColor(cv2.GaussianBlur(photograph, (0, 0), 3), cv2.COLOR_RGB2LAB)
     rows, columns = np.mgrid[: lab.shape[0], : lab.shape[1]].astype(np.float32)
     places = np.stack([rows / len(rows), columns / len(rows)], axis=-1) * float(rng.uniform(0, 60))
     cells = np.concatenate([lab.astype(np.float32), places], axis=-1).reshape(-1, 5)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 8, 0.5)
     cv2.setRNGSeed(int(rng.integers(1 << 30)))
-    sampled = np.ascontiguousarray(cells[::7].astype(np.float32))
+    own = cells if object_ is None else cells[object_.ravel()]
+    sampled = np.ascontiguousarray(own[::7].astype(np.float32))
+    if len(sampled) < count:
+        return
     _, _, centres = cv2.kmeans(sampled, count, np.empty(0), stop, 1, cv2.KMEANS_PP_CENTERS)
     distances = ((cells[:, None] - centres[None]) ** 2).sum(axis=-1)
     nearest = distances.argmin(axis=1).reshape(lab.shape[:2])
     for cluster in range(count):
-        yield nearest == cluster
+        chosen = nearest == cluster
+        yield chosen if object_ is None else chosen & object_
 
 
 def _tidy(region: ObjectMask) -> ObjectMask:
@@ -198,3 +251,9 @@ def _alike(first: ObjectMask, second: ObjectMask) -> bool:
 def _square(path: Path, side: int) -> Photograph:
     photograph = photograph_pixels(open_image(path))
     return np.asarray(cv2.resize(photograph, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _square_mask(path: Path, side: int) -> ObjectMask:
+    mask = read_mask(open_image(path)).mask
+    small = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(small > 0)

@@ -17,7 +17,7 @@ CENTRE = (0.3, 0.7)
 """Shares of a side between which the middle of what matters comes to lie."""
 AMONG_OTHERS = 0.6
 """How often what lies beyond the photograph's edge is another one; else it is the photograph's
-own mirror image, which is not labelled."""
+own mirror image, whose regions are labelled as well."""
 GREY = 0.12
 
 
@@ -58,7 +58,10 @@ class Variation:
         if self.among_others:
             inside = cv2.warpAffine(np.full(size[::-1], 255, np.uint8), self.matrix, size)
             view = np.where(inside[..., None] > 127, view, around)
-        seen = [cv2.warpAffine(one, self.matrix, size, flags=cv2.INTER_NEAREST) for one in labels]
+        seen = [
+            cv2.warpAffine(one, self.matrix, size, flags=cv2.INTER_NEAREST, borderMode=edge)
+            for one in labels
+        ]
         return relight(view, np.random.default_rng(self.seed)), np.stack(seen).astype(np.uint8)
 
 

@@ -224,16 +224,18 @@ def composites(out: Path, **options: Any) -> None:
 @click.command()
 @click.option("--photographs", type=EXISTING, multiple=True, required=True,
               help="Folder of photographs of anything; repeat for several.")  # fmt: skip
+@click.option("--objects", type=EXISTING, multiple=True,
+              help="Folder of CLASS/*.jpg with masks, to take apart; repeat.")  # fmt: skip
 @click.option("--out", type=ANY_PATH, required=True, help="Folder to make.")
 @click.option("--limit", type=click.IntRange(1), default=400, show_default=True,
-              help="Photographs at most.")  # fmt: skip
+              help="Photographs at most, and objects at most.")  # fmt: skip
 @click.option("--per-photograph", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--views", type=click.IntRange(1), default=2, show_default=True,
               help="Variations of a photograph.")  # fmt: skip
 @click.option("--side", type=click.IntRange(64), default=321, show_default=True, help="Pixels.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def regions(out: Path, **options: Any) -> None:
-    """Make a training set of parts, materials and textures from photographs without masks."""
+    """Make a training set of parts, materials and textures from photographs and composites."""
     from model.composites import regions
 
     regions.main(regions.RegionPlan(**options), out)
