@@ -11,7 +11,13 @@ from model.checkpoint import Card, load_checkpoint, save_checkpoint
 from model.datasets.pascal import CLASSES
 from model.errors import ConfigError
 from model.evaluation import calibration
-from model.evaluation.calibration import Questions, fit_logits, logit, probability
+from model.evaluation.calibration import (
+    Questions,
+    choose_threshold,
+    fit_logits,
+    logit,
+    probability,
+)
 from model.evaluation.reliability import Told, draw_reliability, reliability
 from model.executors.choose import Placement
 from model.network.sgone import SGOne
@@ -49,6 +55,11 @@ def test_scaled_and_shifted_logits_are_the_share_that_shows_the_object():
     scale, shift = fit_logits(told[shown], told[~shown])
     assert (scale, shift) == pytest.approx((1 / 3, -5 / 3), abs=0.1)
     assert probability(scale, shift, [5.0])[0] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_threshold_is_the_nearest_to_a_half_that_is_as_good_as_the_best():
+    assert choose_threshold({0.4: 58.2, 0.45: 58.2, 0.5: 57.8, 0.6: 55.5}) == 0.5
+    assert choose_threshold({0.4: 58.2, 0.45: 57.9, 0.5: 57.0, 0.6: 55.5}) == 0.45
 
 
 def test_a_logit_is_bounded():

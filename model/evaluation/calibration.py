@@ -34,7 +34,9 @@ from model.refinement import refine
 from model.transforms import restore
 
 OBJECT_THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-"""Probabilities above which a refined pixel may be the object's; the best one is kept."""
+"""Probabilities above which a refined pixel may be the object's."""
+SLACK = 0.5
+"""mIoU below the best within which a threshold is as good; of those the nearest to 0.5 is kept."""
 MOST_CERTAIN = 1e-7
 """Presence this near to 0 or 1 says no more than this."""
 
@@ -173,7 +175,14 @@ def _count(
 
 
 def _best_threshold(meters: dict[float, IoUMeter]) -> float:
-    return max(meters, key=lambda threshold: meters[threshold].scores().miou)
+    return choose_threshold({one: meter.scores().miou for one, meter in meters.items()})
+
+
+def choose_threshold(miou: dict[float, float]) -> float:
+    """The threshold nearest to 0.5 whose mIoU is at most SLACK below the best."""
+    best = max(miou.values())
+    good = [threshold for threshold, value in miou.items() if value >= best - SLACK]
+    return min(good, key=lambda threshold: abs(threshold - 0.5))
 
 
 def _write(target: Checkpoint, scale: float, shift: float, decision: Decision, out: Path) -> None:
