@@ -27,7 +27,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp sgone \
 # OpenVINO compiles its graphs here, so that no start waits for it.
 ENV PATH=/venv/bin:$PATH SGONE_CACHE_DIR=/app/cache
 RUN sgone prepare && chmod -R a+rX /app/cache
-COPY weights/sgone-mobilenet-v2-fold0.* weights/sgone-vgg16.* weights/manifest.toml /app/weights/
+COPY weights/sgone-efficientnet-lite2-fold0.* weights/sgone-vgg16.* weights/manifest.toml /app/weights/
 
 # Batches are spooled to TMPDIR, and Compose's /tmp lies in memory.
 ENV SGONE_HOST=0.0.0.0 SGONE_DATABASE_URL=sqlite:////data/sgone.sqlite3 TMPDIR=/data \

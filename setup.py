@@ -9,8 +9,8 @@ WEIGHTS = Path("weights")
 CARRIED = (
     "README.md",
     "manifest.toml",
-    "sgone-mobilenet-v2.graphs",
-    "sgone-mobilenet-v2.safetensors",
+    "sgone-efficientnet-lite2.graphs",
+    "sgone-efficientnet-lite2.safetensors",
 )
 
 

@@ -14,7 +14,7 @@ PREFIX = "SGONE_"
 _ROOT = Path(__file__).parents[1]
 # In a clone the weights lie beside the code, in an installed wheel inside the model package.
 _WEIGHTS = _ROOT / "weights" if (_ROOT / "pyproject.toml").exists() else _ROOT / "model" / "weights"
-SHIPPED_CHECKPOINT = _WEIGHTS / "sgone-mobilenet-v2.safetensors"
+SHIPPED_CHECKPOINT = _WEIGHTS / "sgone-efficientnet-lite2.safetensors"
 # The same as in model.images.opening; here again, so that settings are read without Pillow.
 PILLOW_MAX_PIXELS = 89_478_485
 

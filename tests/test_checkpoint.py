@@ -59,7 +59,7 @@ def test_thresholds_travel_with_the_weights(tmp_path, tiny_network):
 
 
 def test_a_checkpoint_without_thresholds_always_marks():
-    shipped = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
+    shipped = Path(__file__).parents[1] / "weights" / "sgone-vgg16.safetensors"
     decision = load_checkpoint(shipped).decision
     assert decision.object_threshold == 0.5
     assert decision.finds(0.0)

@@ -26,7 +26,7 @@ from networks import NETWORKS, settle_statistics
 from pictures import disc, photograph
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SHIPPED = Path(__file__).parents[1] / "weights" / "sgone-mobilenet-v2.safetensors"
+SHIPPED = Path(__file__).parents[1] / "weights" / "sgone-efficientnet-lite2.safetensors"
 # Of probability, between two float32 executors; measured: 2.5e-6 on the example photographs.
 TOLERANCE = 2e-5
 

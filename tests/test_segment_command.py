@@ -331,7 +331,10 @@ def test_masks_of_another_kind_are_not_mixed_with_those_there(
     changed = {
         "threshold": ["--threshold", "0.4"],
         "supports": ["--support", folder / "2.png", "--mask", folder / "mask.png"],
-        "checkpoint": ["--checkpoint", REPOSITORY / "weights" / "sgone-mobilenet-v2.safetensors"],
+        "checkpoint": [
+            "--checkpoint",
+            REPOSITORY / "weights" / "sgone-efficientnet-lite2.safetensors",
+        ],
     }[change]
     (folder / "mask.png").write_bytes(grey_mask(object_mask(37, 51)))
     refused = one_sentence(sgone(*local, *changed, folder / "2.png"))
