@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
-from conftest import TestClient
 from model.episode import Support
 from model.executors.protocol import EncodedShots
 from pictures import encode, grey_mask, object_mask, photograph
