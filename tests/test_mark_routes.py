@@ -169,3 +169,13 @@ def test_the_file_describes_the_mark_with_its_limits_and_an_example(web: httpx.C
     form = described["paths"]["/segment"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert form["encoding"]["support_mark"] == {"contentType": "application/json"}
     assert form["schema"]["properties"]["support_mark"]["$ref"] == "#/components/schemas/Mark"
+
+
+@pytest.mark.parametrize("path", ["/segment", "/segment/kshot", "/segment/batch"])
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_blank_mark_is_none(web: httpx.Client, path: str, name: str | None) -> None:
+    """The reference and HTML forms send parts that nobody has filled in."""
+    reply = web.post(path, files=[SUPPORT, DRAWN, ASKED, marked(b"", name)])
+    assert reply.status_code == 200, reply.text
+    lone = web.post(path, files=[SUPPORT, ASKED, marked(b"", name)])
+    assert problem(lone)[:2] == (422, "missing_part")

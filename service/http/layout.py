@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from service.errors import InvalidOptionError
+from service.options import JSON
 from service.settings import Settings
 
 Fragment = dict[str, Any]
@@ -25,7 +26,8 @@ class FilePart:
 
     ``room`` names the settings whose product is how many the longest sensible form has.
     ``media_types`` are of other files than images. One that holds JSON of a ``model`` may be sent
-    as text, too. One ``in_place_of`` another may be sent instead of that.
+    as text, too, and blank as if it were not sent. One ``in_place_of`` another may be sent instead
+    of that.
     """
 
     name: str
@@ -38,12 +40,18 @@ class FilePart:
     in_place_of: str | None = None
 
     def schema(self) -> Fragment:
-        """One file, or an array of them."""
+        """One file, or an array of them.
+
+        JSON is described as text that holds it: forms of the reference would send an example of an
+        object's schema, although nobody has chosen it.
+        """
+        content: Fragment = {"type": "string", "format": "binary"}
         if self.model:
-            content = {"$ref": f"#/components/schemas/{self.model.__name__}"}
-        else:
-            content = {"type": "string", "format": "binary"}
-        return _one_or_many(self.many, content | {"description": self.description})
+            held = {"$ref": f"#/components/schemas/{self.model.__name__}"}
+            content = {"type": "string", "contentMediaType": JSON, "contentSchema": held}
+        return _one_or_many(
+            self.many, content | {"description": self.description}, 1 if self.required else 0
+        )
 
 
 @dataclass(frozen=True)
@@ -197,5 +205,8 @@ def _option_schema(schema: Fragment) -> Fragment:
     return kept | {"description": about} | shown
 
 
-def _one_or_many(many: bool, schema: Fragment) -> Fragment:
-    return {"type": "array", "items": schema, "minItems": 1} if many else schema
+def _one_or_many(many: bool, schema: Fragment, least: int = 1) -> Fragment:
+    if not many:
+        return schema
+    bounds: Fragment = {"minItems": least} if least else {"default": []}
+    return {"type": "array", "items": schema} | bounds

@@ -159,7 +159,7 @@ class _Reader:
         part = self._layout.files.get(self._name)
         if file_name is None and part and (part.model or _is_no_text(media_type)):
             file_name = ""
-        self._text = bytearray()
+        self._text, self._size = bytearray(), 0
         if file_name is not None:
             self._file = SentFile(file_name, media_type, self._new_store())
             return
@@ -169,6 +169,7 @@ class _Reader:
 
     def _add(self, data: bytes, start: int, end: int) -> None:
         content = data[start:end]
+        self._size += len(content)
         if self._file is None:
             self._text += content
             if len(self._text) > MAX_TEXT_BYTES:
@@ -179,6 +180,9 @@ class _Reader:
             self._unwritten.append((self._file.store, content))
 
     def _end(self) -> None:
+        part = self._layout.files.get(self._name)
+        if part and part.model and not self._size:
+            return  # forms send what nobody has filled in
         self.parts.append((self._name, self._file or self._decoded()))
 
     def _finish(self) -> None:

@@ -115,6 +115,7 @@ def describe_form(layout: FormLayout) -> Fragment:
     options = layout.option_schemas()
     files = {name: part.schema() for name, part in layout.files.items()}
     texts = {name: part.schema() for name, part in layout.texts.items()}
+    may_be_text = {*texts, *(name for name, part in layout.files.items() if part.model)}
     # What a request with every parameter must hold, every request must.
     least = layout.given([parameter.name for parameter in layout.parameters])
     form = {
@@ -129,7 +130,7 @@ def describe_form(layout: FormLayout) -> Fragment:
             for name, part in layout.files.items()
         }
         # Else several texts of one name are sent as one, joined by commas.
-        | {name: {"style": "form", "explode": True} for name in texts if name in layout.many},
+        | {name: {"style": "form", "explode": True} for name in layout.many if name in may_be_text},
     }
     body = {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
     in_query = options | {parameter.name: parameter.schema() for parameter in layout.parameters}
