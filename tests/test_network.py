@@ -20,7 +20,7 @@ def test_the_papers_network_has_its_parameter_count():
     assert sum(weight.numel() for weight in SGOne().parameters()) == 18_992_194
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", [name for name in BACKBONES if "dino" not in name])
 @pytest.mark.parametrize(("height", "width"), [(65, 65), (57, 81), (64, 50)])
 def test_every_backbone_gives_its_maps_at_their_strides(name, height, width):
     backbone = BACKBONES[name]().eval()
