@@ -25,7 +25,11 @@ def test_a_part_knows_its_field_and_type() -> None:
         file = spool.new_file()
         file.write(b"pixels")
         part = SpooledPart("query_image[3]", "cat.png", "image/png", file).read(6)
-        assert part == ("query_image[3]", b"pixels", "image/png")
+        assert (part.field, part.content, part.media_type) == (
+            "query_image[3]",
+            b"pixels",
+            "image/png",
+        )
 
 
 def test_a_part_too_large_for_the_memory_is_not_read() -> None:
