@@ -168,7 +168,9 @@ def test_the_file_describes_the_mark_with_its_limits_and_an_example(web: httpx.C
     assert mark["properties"]["points"]["maxItems"] > 0
     form = described["paths"]["/segment"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert form["encoding"]["support_mark"] == {"contentType": "application/json"}
-    assert form["schema"]["properties"]["support_mark"]["$ref"] == "#/components/schemas/Mark"
+    part = form["schema"]["properties"]["support_mark"]
+    assert part["contentMediaType"] == "application/json"
+    assert part["contentSchema"] == {"$ref": "#/components/schemas/Mark"}
 
 
 @pytest.mark.parametrize("path", ["/segment", "/segment/kshot", "/segment/batch"])
