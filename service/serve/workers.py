@@ -94,6 +94,7 @@ class Worker:
         return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
+@serving.ending_at_once()
 def _serve(
     number: int,
     settings: Settings,
@@ -102,18 +103,7 @@ def _serve(
     reports: Connection,
 ) -> None:
     """Run the child. SIGINT stays blocked: Ctrl-C reaches it too, but its parent ends it."""
-    with serving.ending_at_once():
-        _serve_below(os.getppid(), number, settings, listener, lifeline, reports)
-
-
-def _serve_below(
-    parent: int,
-    number: int,
-    settings: Settings,
-    listener: socket.socket,
-    lifeline: Lifeline,
-    reports: Connection,
-) -> None:
+    parent = os.getppid()
     serving.leave_on_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     lifeline.let_go()
