@@ -86,12 +86,13 @@ def main(
         _ask(load_checkpoint(path), target, dataset, questions, answers)
     scale, shift = fit_logits(answers.with_it, answers.without)
     told = Told(*(probability(scale, shift, one) for one in (answers.with_it, answers.without)))
+    miou = {threshold: meter.scores().miou for threshold, meter in answers.meters.items()}
     decision = Decision(
-        object_threshold=_best_threshold(answers.meters),
+        object_threshold=choose_threshold(miou),
         presence_threshold=round(float(np.quantile(told.with_it, 1 - questions.found)), 3),
     )
     _write(target, scale, shift, decision, out)
-    print(_summary(answers, decision, told))
+    print(_summary(miou, decision, told))
     if curve:
         draw_reliability(told, decision.presence_threshold, curve)
 
@@ -174,10 +175,6 @@ def _count(
         meter.update((refined > threshold)[None], truth[None], class_ids)
 
 
-def _best_threshold(meters: dict[float, IoUMeter]) -> float:
-    return choose_threshold({one: meter.scores().miou for one, meter in meters.items()})
-
-
 def choose_threshold(miou: dict[float, float]) -> float:
     """The threshold nearest to 0.5 whose mIoU is at most SLACK below the best."""
     best = max(miou.values())
@@ -196,10 +193,9 @@ def _write(target: Checkpoint, scale: float, shift: float, decision: Decision, o
     save_checkpoint(out, network, target.transform, target.card, decision=decision)
 
 
-def _summary(answers: Answers, decision: Decision, told: Told) -> str:
+def _summary(miou: dict[float, float], decision: Decision, told: Told) -> str:
     """What was chosen and by how much it is better, a line each."""
     missed = float(np.mean(told.without >= decision.presence_threshold))
-    miou = {threshold: meter.scores().miou for threshold, meter in answers.meters.items()}
     return "\n".join(
         [
             f"presence: area under the ROC curve {100 * area_under_curve(*told):.1f} %, of "
