@@ -133,7 +133,8 @@ class FeatureStore:
             with suppress(OSError, SafetensorError, KeyError):
                 tensors = load_file(self._file(self.folder, reading), str(self.device))
                 label = tensors.pop("label")
-                entries[reading] = Entry(tuple(tensors[name] for name in sorted(tensors)), label)
+                maps = tuple(tensors[name] for name in sorted(tensors, key=int))
+                entries[reading] = Entry(maps, label)
         return entries
 
     def _file(self, folder: Path, reading: Reading) -> Path:

@@ -109,10 +109,7 @@ class TrainingRun:
         self.progress = Progress()
 
     def _build_sampler(self) -> Episodes:
-        schedule, step_size = (
-            self.recipe.schedule,
-            self.recipe.schedule.batch_size * self.rank.world,
-        )
+        schedule = self.recipe.schedule
         few = self._sampler(self.split.shares, schedule.shots)
         if not schedule.several_share:
             return few
