@@ -32,7 +32,17 @@ from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.release import installed_version
-from service.routes import batch, complete, masks, multiclass, operations, page, segment, supports
+from service.routes import (
+    annotations,
+    batch,
+    complete,
+    masks,
+    multiclass,
+    operations,
+    page,
+    segment,
+    supports,
+)
 from service.segment.runtime import Runtime
 from service.settings import Settings, read_settings
 
@@ -73,6 +83,7 @@ def create_app(
     app.include_router(complete.router)
     app.include_router(supports.router)
     app.include_router(masks.router)
+    app.include_router(annotations.router)
     app.include_router(operations.router)
     app.include_router(page.router)
     problems.install(app)
@@ -96,7 +107,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         Guard,
         max_upload_bytes=settings.max_upload_bytes,
-        max_bytes_of={batch.PATH: settings.max_batch_bytes},
+        max_bytes_of=dict.fromkeys((batch.PATH, annotations.PATH), settings.max_batch_bytes),
         patience_ms=settings.request_timeout_ms,
         memory=Budget(settings.max_bodies_bytes, "memory"),
         disk=Budget(settings.max_spool_bytes, "disk", partial(disk_room, settings.spool_dir)),

@@ -94,6 +94,14 @@ class TooManyQueriesError(RequestError, title="Too many queries"):
     """More queries in one batch than the service is set to take (``max_queries``)."""
 
 
+class DuplicateNameError(RequestError, title="Two files have one name"):
+    """Two files of a request whose results would have one name."""
+
+
+class UnpairedImageError(RequestError, title="Photographs and masks do not pair up"):
+    """A photograph to which no mask belongs, or a mask whose photograph is missing."""
+
+
 class TooManyPartsError(RequestError, title="Too many parts"):
     """More form parts than any request of this service can need."""
 

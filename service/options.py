@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,14 @@ from service.errors import InvalidOptionError
 
 Output = Literal["mask", "probability", "overlay", "cutout", "json"]
 PNG, JSON = "image/png", "application/json"
+FormatName = Literal[
+    "masks", "overlays", "cutouts", "coco", "yolo", "voc", "label_studio",
+    "label_studio_polygons", "csv", "jsonl",
+]  # fmt: skip
+"""What many masks may be written as."""
+FORMATS: tuple[FormatName, ...] = get_args(FormatName)
+OUTPUT: Literal["output"] = "output"
+"""Stands among the formats of a batch for a file of each query as ``output`` says."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,25 @@ PresenceThreshold = Annotated[
     Expected("a number from 0 to 1, or auto"),
 ]
 Flag = Annotated[bool, Strict(), BeforeValidator(_flag), Expected("true or false")]
+Instances = Annotated[
+    Flag,
+    Field(
+        description=(
+            "An annotation for each connected part (pixels touch at corners) instead of one for "
+            "the whole mask."
+        )
+    ),
+]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """A pattern of some of the names, parted by commas."""
+    one = f"({'|'.join(names)})"
+    return f"^{one}(,{one})*$"
+
+
+def _some_of(names: tuple[str, ...]) -> Expected:
+    return Expected(f"{', '.join(names[:-1])} or {names[-1]}, or several parted by commas")
 
 
 class MaskOptions(BaseModel):
@@ -159,6 +186,8 @@ class Options(Shaping):
         Expected("at most 200 characters"),
     ] = None
 
+    instances: Instances = False
+
     @field_validator("depth")
     @classmethod
     def _more_depth_is_of_a_probability(cls, depth: int, others: ValidationInfo) -> int:
@@ -171,6 +200,44 @@ class KShotOptions(Options):
     """The options of ``POST /segment/kshot``."""
 
     fusion: FusionOption = "average"
+
+
+class BatchOptions(KShotOptions):
+    """The options of ``POST /segment/batch``."""
+
+    format: Annotated[
+        str,
+        Field(
+            pattern=_listed((OUTPUT, *FORMATS)),
+            description=(
+                "What the archive holds, names parted by commas. output: a file for each query as "
+                "`output` says. masks, overlays, cutouts: PNGs. coco: annotations.json. yolo: "
+                "Ultralytics' labels and data.yaml. voc: indexed PNGs and ImageSets. label_studio, "
+                "label_studio_polygons: tasks to import. csv, jsonl: a summary."
+            ),
+        ),
+        _some_of((OUTPUT, *FORMATS)),
+    ] = OUTPUT
+
+
+class AnnotationOptions(MaskOptions):
+    """The options of ``POST /annotations``."""
+
+    format: Annotated[
+        str,
+        Field(
+            pattern=_listed(FORMATS),
+            description="What is written, names parted by commas, as for many queries.",
+        ),
+        _some_of(FORMATS),
+    ] = "coco"
+    instances: Instances = False
+
+
+def named_formats(text: str) -> tuple[FormatName, ...]:
+    """What the option ``format`` names, each once; without ``output``, which is none of them."""
+    names = dict.fromkeys(text.split(","))
+    return tuple(cast(FormatName, name) for name in names if name != OUTPUT)
 
 
 class CompletionOptions(Options):
@@ -194,6 +261,7 @@ class MulticlassOptions(Shaping):
         Expected("mask, overlay or json"),
     ] = "mask"
     fusion: FusionOption = "average"
+    instances: Instances = False
 
     def decide(self, own: Decision) -> Decision:
         """As for one object; but most of the classes are not in the query.

@@ -103,6 +103,17 @@ _SUPPORT_SET: JsonDict = {
 }
 
 
+class Instance(BaseModel):
+    """One connected part of a mask."""
+
+    area: Annotated[int, Field(description="Pixels of the part.")]
+    bbox: Annotated[
+        tuple[int, int, int, int], Field(description="Left, top, width and height in pixels.")
+    ]
+    segmentation: RunLengths
+    polygon: Annotated[list[float], Field(description="Its outline, x1, y1, x2, y2, ...")]
+
+
 class FoundObject(BaseModel):
     """One object's mask in one photograph, and whether the object is there at all."""
 
@@ -138,6 +149,13 @@ class FoundObject(BaseModel):
             "so that a part of one pixel is a square; holes are in the segmentation only."
         ),
     ]
+    instances: Annotated[
+        list[Instance] | None,
+        Field(
+            description="The mask's connected parts, the topmost first and at most the 1000 "
+            "largest, where instances=true asks for them."
+        ),
+    ] = None
 
 
 class Segmentation(FoundObject):

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from pictures import encode, file, grey_mask, one_shot_form, photograph
 from service.cli import main
 from service.http.deadline import HEADER
-from service.options import KShotOptions, MulticlassOptions, Options, Shaping
+from service.options import BatchOptions, KShotOptions, MulticlassOptions, Options, Shaping
 from service.schemas import Problem
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
@@ -36,6 +36,7 @@ OPERATIONS = {
     ("/supports/{set_id}/pairs/{pair_id}/image", "get"): "read_support_image",
     ("/supports/{set_id}/pairs/{pair_id}/mask", "get"): "read_support_mask",
     ("/mask", "post"): "read_mask_file",
+    ("/annotations", "post"): "write_annotations",
     ("/healthz", "get"): "health",
     ("/readyz", "get"): "readiness",
     ("/info", "get"): "info",
@@ -69,11 +70,11 @@ FORMS: dict[str, type[Shaping]] = {
     "/segment": Options,
     "/segment/kshot": KShotOptions,
     "/segment/multiclass": MulticlassOptions,
-    "/segment/batch": KShotOptions,
+    "/segment/batch": BatchOptions,
 }
 each_form = pytest.mark.parametrize("path", FORMS)
 each_upload = pytest.mark.parametrize(
-    "path", [*FORMS, "/segment/complete", "/supports", "/supports/import"]
+    "path", [*FORMS, "/segment/complete", "/supports", "/supports/import", "/annotations"]
 )
 
 
@@ -81,7 +82,7 @@ def form_of(description: Any, path: str) -> Any:
     return description["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
 
 
-@pytest.mark.parametrize("path", [*FORMS, "/supports", "/mask"])
+@pytest.mark.parametrize("path", [*FORMS, "/supports", "/mask", "/annotations"])
 def test_a_form_is_described_with_exactly_the_parts_that_are_read(
     client: TestClient, description: Any, path: str
 ) -> None:

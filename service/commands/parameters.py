@@ -14,6 +14,20 @@ checkpoint_option = click.option(
 executor_option = click.option("--executor", help="auto, openvino or torch.")
 device_option = click.option("--device", help="auto, cpu, cuda or cuda:N.")
 precision_option = click.option("--precision", help="auto, bfloat16 or float32.")
+# As service.options has them, which the command line does not wait for.
+FORMATS = (
+    *("masks", "overlays", "cutouts", "coco", "yolo", "voc", "label_studio"),
+    *("label_studio_polygons", "csv", "jsonl"),
+)
+format_option = click.option(
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=["masks"],
+    show_default=True,
+    help="What is written; repeat for several.",
+)  # fmt: skip
+instances_option = click.option(
+    "--instances", is_flag=True, flag_value="true",
+    help="An annotation for each connected part.",
+)  # fmt: skip
 mask_format_option = click.option(
     "--mask-format",
     type=click.Choice(["auto", "light", "on_white", "labels", "alpha", "visible"]),

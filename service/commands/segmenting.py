@@ -12,7 +12,9 @@ from service.commands.parameters import (
     checkpoint_option,
     device_option,
     executor_option,
+    format_option,
     fusion_option,
+    instances_option,
     precision_option,
 )
 
@@ -24,16 +26,14 @@ from service.commands.parameters import (
               help="Its mask, or a rough mark (.json), for each --support in order.")  # fmt: skip
 @click.argument("queries", type=EXISTING, nargs=-1, required=True)
 @click.option("--out", type=ANY_PATH, required=True, help="Folder for the results.")
-@click.option("--format", "formats", type=click.Choice(["masks", "overlays", "cutouts", "coco"]),
-              multiple=True, default=["masks"], show_default=True,
-              help="NAME.png, NAME.overlay.png, NAME.cutout.png, or one annotations.json; repeat "
-              "for several.")  # fmt: skip
+@format_option
+@instances_option
 @click.option("--overwrite", is_flag=True, help="Do again what is there.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,
               help="Queries at a time.")  # fmt: skip
 @click.option("--url", help="Ask the service at this address instead of a network here.")
 @click.option("--support-set", help="With --url: a stored set, by name or id, as the supports.")
-@click.option("--label", help="Category in annotations.json.  [default: the set's, or object]")
+@click.option("--label", help="Name of the object's class.  [default: the set's, or object]")
 @click.option("--mask-format", metavar="FORMAT", help="What is object in the masks: light, "
               "on_white, labels, alpha or visible.  [default: auto, as the file says]")  # fmt: skip
 @click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: the network's]")

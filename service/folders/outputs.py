@@ -1,21 +1,15 @@
-"""What a sweep writes for each query, whole files only: masks, overlays and cut-outs."""
+"""What a sweep writes for each query, whole files only: masks, overlays, labels."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from model.episode import ObjectMask, Photograph
 from service.errors import SettingsError
 from service.folders.photographs import Query
-from service.images.render import cutout_png, mask_png, overlay_png
-
-PictureKind = Literal["masks", "overlays", "cutouts"]
-SUFFIXES: dict[PictureKind, str] = {
-    "masks": ".png",
-    "overlays": ".overlay.png",
-    "cutouts": ".cutout.png",
-}
+from service.formats.catalogue import PhotographFile
+from service.formats.record import Export, Labelled
 
 
 @dataclass(frozen=True)
@@ -44,21 +38,25 @@ class Format(Protocol):
         """Keep the query's result."""
 
 
-class Pictures:
-    """A PNG for each query below ``out``, in the folders that the queries lie in."""
+class QueryFiles:
+    """A file for each query below ``out``, in the folders that the queries lie in."""
 
-    def __init__(self, kind: PictureKind, out: Path) -> None:
+    def __init__(self, kind: PhotographFile, out: Path, export: Export) -> None:
         self._kind = kind
         self._out = out
+        self._export = export
 
     def path(self, query: Query) -> Path:
         """The query's own file."""
-        return self._out / query.name.with_suffix(SUFFIXES[self._kind])
+        return path_of(self._kind, query, self._out)
 
     def has(self, query: Query) -> bool:
-        """Whether the file has content: a power failure can leave an empty one after the rename."""
+        """Whether the file is there.
+
+        A power failure can leave an empty one after the rename, which only labels may be.
+        """
         path = self.path(query)
-        return path.is_file() and path.stat().st_size > 0
+        return path.is_file() and (self._kind.may_be_empty or path.stat().st_size > 0)
 
     def forget(self, queries: Iterable[Query]) -> None:
         """Delete their files."""
@@ -67,24 +65,21 @@ class Pictures:
 
     def write(self, query: Query, found: Found) -> None:
         """Raises OSError, or ServiceError for a query that cannot be decoded."""
-        write_whole(self.path(query), self._render(found))
-
-    def _render(self, found: Found) -> bytes:
-        match self._kind:
-            case "masks":
-                return mask_png(found.mask)
-            case "overlays":
-                return overlay_png(found.photograph(), found.mask)
-            case "cutouts":
-                return cutout_png(found.photograph(), found.mask)
+        labelled = Labelled(found.mask, found.photograph)
+        write_whole(self.path(query), self._kind.render(labelled, self._export))
 
 
-def check_paths(queries: Iterable[Query], pictures: Iterable[Pictures]) -> None:
+def path_of(kind: PhotographFile, query: Query, out: Path) -> Path:
+    """Where a query's file of a kind lies."""
+    return out / kind.path.format(query.name.with_suffix(""))
+
+
+def check_paths(queries: Iterable[Query], kinds: Iterable[PhotographFile], out: Path) -> None:
     """Raise SettingsError where a file would be written twice, or over a query."""
-    queries, pictures = list(queries), list(pictures)
+    queries, kinds = list(queries), list(kinds)
     originals = {query.path.resolve() for query in queries}
     taken: dict[Path, Query] = {}
-    for path, query in ((picture.path(query), query) for query in queries for picture in pictures):
+    for path, query in ((path_of(kind, query, out), query) for query in queries for kind in kinds):
         other = taken.setdefault(path, query)
         if other is not query:
             raise SettingsError(

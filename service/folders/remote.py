@@ -43,7 +43,7 @@ class RemoteFinder:
         self._max_pixels = settings.max_image_pixels
         # An older service does not know each option.
         self._given: dict[str, Any] = options.model_dump(
-            exclude={"output", "depth", "label"}, exclude_defaults=True
+            exclude={"output", "depth", "label", "instances"}, exclude_defaults=True
         )
         self.label: str | None = None
         with one_sentence():

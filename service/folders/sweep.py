@@ -7,23 +7,33 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tqdm import tqdm
 
 from service.errors import ServiceError, SettingsError
-from service.folders.annotations import FILE, JOURNAL, Annotations
-from service.folders.outputs import Format, Found, PictureKind, Pictures, check_paths, write_whole
+from service.folders.annotations import JOURNAL, Annotations
+from service.folders.outputs import (
+    Format,
+    Found,
+    QueryFiles,
+    check_paths,
+    path_of,
+    write_whole,
+)
 from service.folders.photographs import Query, list_queries
-from service.options import KShotOptions
+from service.formats.catalogue import Writer, documents, photograph_files
+from service.formats.record import UNNAMED, Export
+from service.options import FormatName, KShotOptions
 
 RUN_FILE = "sgone-segment.json"
-UNNAMED = "object"
 # Of the options, those that make a mask what it is.
 SHAPING = {
     *("fusion", "mask_format", "threshold", "presence_threshold", "refine"),
-    *("min_area", "fill_holes", "largest_component"),
+    *("min_area", "fill_holes", "largest_component", "instances"),
 }
+# Of older releases, whose notes do not say it.
+ALWAYS = {"instances": False}
 
 
 class Finder(Protocol):
@@ -49,19 +59,14 @@ class Sweep:
 
     queries: Sequence[Query]
     out: Path
-    pictures: Sequence[Pictures]
-    coco: bool
+    formats: Sequence[FormatName]
 
 
-def plan_sweep(
-    paths: Iterable[Path], out: Path, formats: Iterable[PictureKind | Literal["coco"]]
-) -> Sweep:
+def plan_sweep(paths: Iterable[Path], out: Path, formats: Iterable[FormatName]) -> Sweep:
     """Raises SettingsError for an empty folder, or where a file would be overwritten."""
-    kinds = dict.fromkeys(formats)
-    pictures = [Pictures(kind, out) for kind in kinds if kind != "coco"]
-    queries = list_queries(paths, out)
-    check_paths(queries, pictures)
-    return Sweep(queries, out, pictures, "coco" in kinds)
+    sweep = Sweep(list_queries(paths, out), out, list(dict.fromkeys(formats)))
+    check_paths(sweep.queries, photograph_files(sweep.formats), out)
+    return sweep
 
 
 def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool, jobs: int) -> int:
@@ -74,8 +79,14 @@ def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool,
     if not overwrite:
         _check_same_run(sweep.out, facts)
         _check_own(sweep)
-    annotations = Annotations(sweep.out) if sweep.coco else None
-    formats: list[Format] = [*sweep.pictures, *([annotations] if annotations else [])]
+    label = options.label or finder.label or UNNAMED
+    writer = Writer(sweep.formats, Export(label, options.instances))
+    formats: list[Format] = [
+        QueryFiles(kind, sweep.out, writer.export) for kind in writer.photograph_files
+    ]
+    annotations = Annotations(sweep.out) if writer.documents else None
+    if annotations:
+        formats.append(annotations)
     if overwrite:
         for kind in formats:
             kind.forget(sweep.queries)
@@ -86,14 +97,14 @@ def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool,
         tqdm.write(f"{done} of {len(sweep.queries)} queries are done already", file=sys.stderr)
     failed = _write_all(left, finder, formats, jobs)
     if annotations:
-        annotations.finish(options.label or finder.label or UNNAMED)
+        annotations.finish(writer)
     return failed
 
 
 def _check_same_run(out: Path, facts: dict[str, Any]) -> None:
     """Refuse to mix results: nobody could tell masks of two objects, or two thresholds, apart."""
     path = out / RUN_FILE
-    earlier = _read_facts(path) if path.is_file() else facts
+    earlier = ALWAYS | _read_facts(path) if path.is_file() else facts
     changed = [name for name in facts if earlier.get(name) != facts[name]]
     if changed:
         raise SettingsError(
@@ -115,8 +126,10 @@ def _check_own(sweep: Sweep) -> None:
     """A file that no run wrote would be taken for a query's result, or written over."""
     if (sweep.out / RUN_FILE).exists():
         return
-    paths = (picture.path(query) for query in sweep.queries for picture in sweep.pictures)
-    notes = (sweep.out / name for name in (FILE, JOURNAL) if sweep.coco)
+    kinds = photograph_files(sweep.formats)
+    paths = (path_of(kind, query, sweep.out) for query in sweep.queries for kind in kinds)
+    names = [document.path for document in documents(sweep.formats)]
+    notes = [sweep.out / name for name in (*names, *([JOURNAL] if names else []))]
     for path in chain(notes, paths):
         if path.exists():
             raise SettingsError(

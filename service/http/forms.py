@@ -1,11 +1,12 @@
 """A request's query string and multipart body, held against its layout."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
+from fastapi import Depends
 from starlette.requests import Request
 
 from service.errors import (
@@ -94,6 +95,15 @@ async def open_form(
     with Spool(settings.spool_dir) as spool:
         parts = await read_parts(request, layout, layout.max_parts(settings), spool.new_file)
         yield _arrange(request, layout, parts, _spooled_part)
+
+
+async def _until_replied() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+UntilReplied = Annotated[AsyncExitStack, Depends(_until_replied)]
+"""What a route enters here, such as ``open_form``, is left once all of its reply is out."""
 
 
 def _checked_layout(request: Request, layout: FormLayout) -> FormLayout:

@@ -76,6 +76,23 @@ _LEGEND: Fragment = {
     }
 }
 
+_COCO_FILE: Fragment = {
+    "info": {"description": "SG-One Service"},
+    "images": [{"id": 1, "file_name": "beach.jpg", "height": 8, "width": 12}],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "iscrowd": 0,
+            "bbox": [4, 2, 6, 4],
+            "area": 24,
+            "segmentation": {"size": [8, 12], "counts": "R144000000000>"},
+        }
+    ],
+    "categories": [{"id": 1, "name": "cat"}],
+}
+
 
 def problem_responses(*statuses: int) -> Responses:
     """The error replies of a route, each with the codes that its status can carry."""
@@ -167,8 +184,8 @@ BATCH_RESPONSES: Responses = {
     200: {
         "description": (
             "A stream, in the order of the queries. ZIP: `0000_NAME.png` (`.json`) for each query "
-            "that was segmented, and at the end `results.jsonl` with a record of each. "
-            "x-ndjson: the records alone, a line each."
+            "that was segmented, or the files of `format`, and at the end `results.jsonl` with a "
+            "record of each. x-ndjson: the records alone, a line each."
         ),
         "headers": _REQUEST_ID,
         "content": {
@@ -193,6 +210,20 @@ MASK_RESPONSES: Responses = {
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
     },
     **problem_responses(400, 408, 413, 415, 422, 429, 500, 503, 504),
+}
+
+ANNOTATION_RESPONSES: Responses = {
+    200: {
+        "description": (
+            "A stream. ZIP: the files of each format. JSON: the file of one format that is JSON."
+        ),
+        "headers": _REQUEST_ID,
+        "content": {
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
+            JSON: {"example": _COCO_FILE},
+        },
+    },
+    **problem_responses(400, 406, 408, 413, 415, 422, 429, 500, 503, 504, 507),
 }
 
 CREATED: Responses = {

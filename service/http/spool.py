@@ -27,6 +27,10 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the disk back."""
         self._file.close()
 
     def new_file(self) -> "SpooledFile":

@@ -12,10 +12,11 @@ from model.decision import Decision
 from model.episode import ObjectMask, Photograph
 from service.giving_up import go_on
 from service.images.coco import bounding_box, encode_run_lengths, trace_polygons
+from service.images.parts import connected_parts, outline_parts
 from service.images.render import cutout_png, mask_png, overlay_png, probability_png
 from service.images.shape import shape_mask
 from service.options import JSON, PNG, Options, Shaping
-from service.schemas import FoundObject, Segmentation
+from service.schemas import FoundObject, Instance, Segmentation
 
 SCORE_DIGITS = 6
 HEADER_SCORE_DIGITS = 3
@@ -107,7 +108,7 @@ def describe_segmentation(
     height, width = finding.mask.shape
     decision = options.decide(checkpoint.decision)
     return Segmentation(
-        **dict(describe_object(finding)),
+        **dict(describe_object(finding, instances=options.instances)),
         label=options.label,
         size=(height, width),
         threshold=decision.object_threshold,
@@ -117,8 +118,8 @@ def describe_segmentation(
     )
 
 
-def describe_object(finding: Finding) -> FoundObject:
-    """One object in COCO's terms."""
+def describe_object(finding: Finding, *, instances: bool = False) -> FoundObject:
+    """One object in COCO's terms, with its connected parts where they are wanted."""
     return FoundObject(
         found=finding.area > 0,
         presence=finding.presence,
@@ -127,4 +128,10 @@ def describe_object(finding: Finding) -> FoundObject:
         bbox=bounding_box(finding.mask),
         segmentation=encode_run_lengths(finding.mask),
         polygons=trace_polygons(finding.mask),
+        instances=_describe_parts(finding.mask) if instances else None,
     )
+
+
+def _describe_parts(mask: ObjectMask) -> list[Instance]:
+    parts = zip(connected_parts(mask), outline_parts(mask), strict=True)
+    return [Instance(**part._asdict(), polygon=outline) for part, outline in parts]

@@ -62,11 +62,11 @@ def class_colour(index: int) -> Colour:
     return red, green, blue
 
 
-def index_png(indices: Indices, classes: int, legend: str) -> bytes:
-    """An indexed PNG in the classes' colours, with ``legend`` (ASCII) in a text chunk."""
+def index_png(indices: Indices, classes: int, legend: str = "") -> bytes:
+    """An indexed PNG in the classes' colours; any ``legend`` (ASCII) is in a text chunk."""
     image = Image.fromarray(indices)
     image.putpalette([level for index in range(classes + 1) for level in class_colour(index)])
-    return png(image, _texts(legend))
+    return png(image, _texts(legend) if legend else None)
 
 
 def classes_overlay_png(

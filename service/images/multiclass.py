@@ -72,7 +72,7 @@ def answer_classes(
         finding = candidates.finding(number, indices)
         legend.append(_legend_entry(number + 1, label, finding))
         if options.output == "json":
-            described.append(_describe_class(number + 1, label, finding))
+            described.append(_describe_class(number + 1, label, finding, options.instances))
     text = _legend.dump_json(legend, ensure_ascii=True).decode("ascii")
     headers = {"X-Legend": text} if len(text) <= MAX_HEADER_BYTES else {}
     match options.output:
@@ -106,8 +106,8 @@ def _legend_entry(index: int, label: str, finding: Finding) -> LegendEntry:
     )
 
 
-def _describe_class(index: int, label: str, finding: Finding) -> FoundClass:
-    found = dict(describe_object(finding))
+def _describe_class(index: int, label: str, finding: Finding, instances: bool) -> FoundClass:
+    found = dict(describe_object(finding, instances=instances))
     return FoundClass(**found, index=index, label=label, colour=_hexadecimal(index))
 
 

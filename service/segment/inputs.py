@@ -9,6 +9,8 @@ from service.library.tables import TEXT_LENGTH
 from service.options import (
     JSON,
     LABEL_LENGTH,
+    AnnotationOptions,
+    BatchOptions,
     CompletionOptions,
     KShotOptions,
     MaskOptions,
@@ -36,6 +38,13 @@ SUPPORT_MARK = FilePart(
     in_place_of=SUPPORT_MASK.name,
 )
 MASK = FilePart("mask", "Mask file, read as support_mask is.")
+IMAGE = FilePart(
+    "image",
+    "Photograph of the mask of the same name, suffixes aside. Only overlays and cutouts need it.",
+    required=False,
+    many=True,
+    room=("max_queries",),
+)
 SUPPORT_LABEL = TextPart(
     "support_label",
     "Class of the support at the same place; equal labels are one.",
@@ -80,12 +89,25 @@ MULTICLASS = FormLayout(
 )
 BATCH = FormLayout(
     (*_PAIRS, replace(QUERY_IMAGE, many=True, room=("max_queries",))),
-    KShotOptions,
+    BatchOptions,
     (SUPPORT_SET,),
     (TIMEOUT,),
 )
 NEW_SET = FormLayout((NAME, LABEL, *_PAIRS), MaskOptions)
 PAIRS = FormLayout(_PAIRS, MaskOptions)
+ANNOTATIONS = FormLayout(
+    (
+        replace(
+            MASK,
+            description="Mask of the photograph of the same name, read as support_mask is.",
+            many=True,
+            room=("max_queries",),
+        ),
+        IMAGE,
+        replace(LABEL, description="Name of the masks' class.", max_length=LABEL_LENGTH),
+    ),
+    AnnotationOptions,
+)
 MASK_FILE = FormLayout((MASK,), MaskOptions)
 SET_CHANGE = FormLayout(
     (

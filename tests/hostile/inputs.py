@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000")
 FORMATS += (HEIC,) if reads_heic() else ()
 PATHS = (
     *("/segment", "/segment/kshot", "/segment/multiclass", "/segment/batch"),
-    *("/supports", "/mask", "/segment/complete"),
+    *("/supports", "/mask", "/segment/complete", "/annotations"),
 )
 
 
@@ -60,6 +60,8 @@ def _send(path: str, image: bytes, mask: bytes, query: bytes, *more: tuple[str, 
     parts = [("support_image", image), ("support_mask", mask), *more]
     if path == "/mask":
         return form(("mask", mask))
+    if path == "/annotations":
+        return form(("mask", mask), ("image", image), *(more or [(".format", b"voc,cutouts")]))
     if path == "/supports":
         return form(*parts, (".name", zlib.crc32(image).to_bytes(4, "big").hex().encode()))
     if path == "/segment/complete":
@@ -222,6 +224,7 @@ def framed(chance: random.Random, path: str) -> Made:
 def optioned(chance: random.Random, path: str) -> Made:
     """Options with values that nobody means."""
     names = ("threshold", "min_area", "output", "depth", "label", "fusion", "largest_component")
+    names += ("format", "instances")
     values = (
         b"",
         b"nan",

@@ -1,0 +1,1 @@
+"""Masks of many photographs as the files that other tools read."""
