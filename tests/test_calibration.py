@@ -1,6 +1,7 @@
 """Calibration: what judges say of unseen classes becomes a network's presence and thresholds."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -98,6 +99,22 @@ def test_a_calibrated_checkpoint_finds_what_it_is_to_find(networks, pairs, tmp_p
     printed = capsys.readouterr().out
     assert f"presence_threshold {after.decision.presence_threshold}" in printed
     assert "20 queries with the object and 20 without" in printed
+
+
+@pytest.mark.parametrize(
+    ("module", "curve", "extra"),
+    [("sklearn.linear_model", None, "eval"), ("matplotlib.figure", "curve.png", "train")],
+)
+def test_what_is_not_installed_is_told_before_judges_are_asked(
+    module, curve, extra, networks, pairs, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(calibration, "load_checkpoint", None)
+    path = networks / "all.safetensors"
+    with pytest.raises(ConfigError, match=rf"pip install 'sg-one-service\[{extra}\]'"):
+        calibration.main(
+            path, [path], pairs, None, tmp_path / "out", QUESTIONS, curve and tmp_path / curve
+        )
 
 
 def test_calibration_scales_presence_and_leaves_masks(networks, pairs, tmp_path):

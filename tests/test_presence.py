@@ -70,8 +70,24 @@ def test_a_class_that_every_photograph_shows_cannot_be_absent(bench):
     shown = type(dataset)(dataset.classes, (dataset.samples[0],) * 2, dataset.read_label)
     class_id = min(dataset.samples[0].class_ids)
     everywhere = [EpisodeViews(View(0, class_id, 0), (View(1, class_id, 0),))]
-    with pytest.raises(DatasetError, match="none tests it"):
+    with pytest.raises(DatasetError, match="none tests their absence"):
         draw_absent(shown, everywhere, 0)
+
+
+def test_a_class_that_every_photograph_shows_is_left_out_beside_others(bench):
+    dataset = bench.gallery.dataset
+    shown = type(dataset)(dataset.classes, (dataset.samples[0],) * 2, dataset.read_label)
+    ever = min(dataset.samples[0].class_ids)
+    never = next(
+        class_id
+        for class_id in range(len(dataset.classes))
+        if not dataset.samples[0].shows(class_id)
+    )
+    episodes = [
+        EpisodeViews(View(0, class_id, 0), (View(1, class_id, 0),)) for class_id in (ever, never)
+    ]
+    (left,) = draw_absent(shown, episodes, 0)
+    assert left.query.class_id == never
 
 
 def test_who_knows_the_truth_scores_best(bench, episodes):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from model.errors import ConfigError
+from model.evaluation.extras import need_scikit_learn
 from model.evaluation.gallery import EncodedQuery, EncodedSupport
 from model.evaluation.scoring import Predictor
 from model.executors.protocol import ImageFeatures
@@ -45,12 +45,9 @@ def logistic_regression(query: EncodedQuery, supports: Sequence[EncodedSupport])
     Where the supports are all object, or show none, the query is marked as they are.
     ConfigError where scikit-learn is not installed.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "logistic regression needs scikit-learn: pip install 'sg-one-service[eval]'"
-        ) from error
+    need_scikit_learn()
+    from sklearn.linear_model import LogisticRegression
+
     known, cells = _support_cells(supports), _directions(query.features)
     if known.is_object.all() or not known.is_object.any():
         return _logits(np.full(len(cells), known.is_object[0] - 0.5, np.float32), query)

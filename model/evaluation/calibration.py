@@ -21,6 +21,7 @@ from model.datasets.sampling import EpisodeSampler, EpisodeViews
 from model.decision import Decision
 from model.errors import ConfigError
 from model.evaluation.bench import open_data
+from model.evaluation.extras import need_pictures, need_scikit_learn
 from model.evaluation.gallery import Gallery
 from model.evaluation.presence import area_under_curve, draw_absent, sight
 from model.evaluation.protocols import Hsnet
@@ -75,8 +76,12 @@ def main(
 ) -> None:
     """Write the calibrated checkpoint to ``out``, and its reliability to ``curve`` (PNG).
 
-    ConfigError where the network has no branch for presence, or a judge has seen every class.
+    ConfigError where the network has no branch for presence, a judge has seen every class, or what
+    is needed is not installed.
     """
+    need_scikit_learn()
+    if curve:
+        need_pictures()
     target = load_checkpoint(checkpoint)
     if not target.architecture.presence:
         raise ConfigError(f"{checkpoint} has no presence branch to calibrate; train one that has")
@@ -102,12 +107,8 @@ def fit_logits(with_it: Sequence[float], without: Sequence[float]) -> tuple[floa
 
     Both kinds of query count as one half, however many there are of each.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "calibration needs scikit-learn: pip install 'sg-one-service[eval]'"
-        ) from error
+    from sklearn.linear_model import LogisticRegression
+
     logits = np.array([*with_it, *without])[:, None]
     truth = np.repeat([1, 0], [len(with_it), len(without)])
     fitted = LogisticRegression(C=100, class_weight="balanced").fit(logits, truth)

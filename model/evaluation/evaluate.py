@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from model.datasets.pascal import CLASSES
 from model.errors import ConfigError
 from model.evaluation.baselines import BASELINES
 from model.evaluation.bench import Bench, Experiment, NamedDataset, open_bench, open_data
+from model.evaluation.extras import need_pictures
 from model.evaluation.presence import draw_absent, score_presence
 from model.evaluation.protocols import PROTOCOLS, draw_multiclass, draw_one_class
 from model.evaluation.published import FOLDS, SHOTS, tables
@@ -78,7 +78,9 @@ def _check(
     pictures: Path | None,
     curve: Sequence[int],
 ) -> None:
-    """ConfigError where options do not fit together."""
+    """ConfigError where options do not fit together, or pictures cannot be drawn."""
+    if pictures:
+        need_pictures()
     if experiment.presence and (experiment.multiclass or experiment.baseline):
         raise ConfigError("--presence is of the network and of one class at a time")
     if pictures and experiment.multiclass:
@@ -109,8 +111,8 @@ def _measure_curve(
         for count in sorted(set(shots))
     ]
     if pictures:
-        with needing_matplotlib():
-            from model.evaluation.showcase import draw_shots
+        from model.evaluation.showcase import draw_shots
+
         draw_shots(reports, pictures / "shots.png")
     return reports
 
@@ -183,20 +185,9 @@ def _draw_pictures(
     report: dict[str, Any],
     folder: Path,
 ) -> None:
-    with needing_matplotlib():
-        from model.evaluation.showcase import show
+    from model.evaluation.showcase import show
+
     show(bench.gallery, _predictor(bench, experiment), scored, report, folder)
-
-
-@contextmanager
-def needing_matplotlib() -> Iterator[None]:
-    """ConfigError where it is not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "pictures need matplotlib: pip install 'sg-one-service[train]'"
-        ) from error
 
 
 def _write_tables(

@@ -39,7 +39,10 @@ class PresenceScores:
 def draw_absent(
     dataset: SegmentationDataset, episodes: Sequence[EpisodeViews], seed: int
 ) -> list[EpisodeViews]:
-    """Each episode with a query in which its class is not seen; DatasetError where all show it."""
+    """Each episode with a query in which its class is not seen.
+
+    Episodes of a class that every photograph shows are left out; DatasetError where none is left.
+    """
     generator = np.random.default_rng((seed, len(episodes)))
     without: dict[int, list[int]] = {}
     drawn = []
@@ -47,16 +50,17 @@ def draw_absent(
         class_id = episode.query.class_id
         if class_id not in without:
             without[class_id] = _without(dataset, class_id)
-        query = View(int(generator.choice(without[class_id])), class_id, 0)
-        drawn.append(EpisodeViews(query, episode.supports))
+        if without[class_id]:
+            query = View(int(generator.choice(without[class_id])), class_id, 0)
+            drawn.append(EpisodeViews(query, episode.supports))
+    if episodes and not drawn:
+        names = ", ".join(repr(dataset.classes[class_id]) for class_id in sorted(without))
+        raise DatasetError(f"every photograph shows {names}; none tests their absence")
     return drawn
 
 
 def _without(dataset: SegmentationDataset, class_id: int) -> list[int]:
-    samples = [index for index, sample in enumerate(dataset.samples) if not sample.shows(class_id)]
-    if not samples:
-        raise DatasetError(f"every photograph shows {dataset.classes[class_id]!r}; none tests it")
-    return samples
+    return [index for index, sample in enumerate(dataset.samples) if not sample.shows(class_id)]
 
 
 def score_presence(
