@@ -17,7 +17,7 @@ from safetensors.torch import load, load_file, save, save_file
 
 from killed import kill_at_step
 from model.checkpoint import load_checkpoint
-from model.datasets.sampling import View, ViewLoader
+from model.datasets.sampling import EpisodeSampler, View, ViewLoader
 from model.errors import CheckpointError, ConfigError, DatasetError, DivergenceError
 from model.network.backbone import normalise
 from model.network.siamese import SiameseBackbone
@@ -385,6 +385,22 @@ def test_composites_take_their_share_of_training_and_no_part_in_validation(works
     )
     assert "ant" not in parts.validation.classes
     assert [parts.training.classes[i] for i in parts.own_classes] == ["blue", "green", "red"]
+
+
+def test_what_is_added_is_drawn_alike_whatever_is_held_out(workshop, tmp_path):
+    composites = write_folder(tmp_path / "composites", classes=("anchor", "ant"))
+    views = []
+    for held_out in ("white", "red"):
+        data = Data(workshop / "data", layout="folder", held_out=(held_out,), composites=composites)
+        parts = split(data, shots=1)
+        assert sum(parts.added_shares.values()) == pytest.approx(1)
+        sampler = EpisodeSampler(
+            parts.training, tuple(parts.added_shares), 1, 0, "class", shares=parts.added_shares
+        )
+        loader = ViewLoader(parts.training, 65)
+        views.append([loader.name(sampler.episode(index).supports[0]) for index in range(20)])
+    assert views[0] == views[1]
+    assert all("composites" in name for name in views[0])
 
 
 def test_a_recipes_fold_and_held_out_classes_can_be_chosen_on_the_command_line(tmp_path):

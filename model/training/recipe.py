@@ -193,6 +193,12 @@ class Split:
         """The training classes that are no composites."""
         return tuple(i for i in self.shares if i < len(self.validation.classes))
 
+    @property
+    def added_shares(self) -> dict[int, float]:
+        """Composites and regions with the share of their episodes that each gets; they sum to 1."""
+        own = set(self.own_classes)
+        return _of_one({i: share for i, share in self.shares.items() if i not in own})
+
 
 def read_recipe(path: Path) -> Recipe:
     """Parse and check a TOML file; ConfigError names every unknown key and impossible value.
@@ -252,7 +258,13 @@ def more_shots(split: Split, shots: int) -> dict[int, float]:
             f"no class has the {shots + 1} images of an episode of {shots} shots; "
             "lower several_shots"
         )
-    return {class_id: share / sum(kept.values()) for class_id, share in kept.items()}
+    return _of_one(kept)
+
+
+def _of_one(shares: Mapping[int, float]) -> dict[int, float]:
+    """The shares, so that they sum to 1."""
+    total = sum(shares.values())
+    return {class_id: share / total for class_id, share in shares.items()}
 
 
 def _some(class_ids: tuple[int, ...], root: Path, shots: int) -> tuple[int, ...]:

@@ -132,9 +132,14 @@ class TrainingRun:
         )
 
     def _examples(self) -> Iterator[Tensor]:
-        """Supports of the first episodes, one by one, as the backbone reads them."""
+        """Supports of the first episodes, one by one, as the backbone reads them.
+
+        Where composites or regions are added, they alone: features are then the same in every fold,
+        and a folder keeps them once for all.
+        """
+        sampler = self._sampler(self.split.added_shares or self.split.shares, 1)
         for index in range(REDUCING_EPISODES):
-            image, _ = self.loader.load(self.sampler.episode(index).supports[0])
+            image, _ = self.loader.load(sampler.episode(index).supports[0])
             yield normalise(image[None].to(self.rank.device), self.recipe.transform)
 
     def train(self, resume: bool) -> None:
