@@ -25,7 +25,7 @@ from model.episode import VOID, Photograph, Support
 from model.executors.protocol import EncodedShots, stack_shots
 from model.predictor import PreparedQuery
 from rough_hand import Mask, background, marks
-from service.images.drawing import draw_bounds, draw_mark
+from service.images.drawing import draw_bounds, draw_object
 from service.images.marks import Mark
 from service.inference.engine import Engine
 from service.settings import read_settings
@@ -94,12 +94,12 @@ def _scores_of(
     support: Photographs, query: Photographs, mark: Mark, with_background: Mark
 ) -> Iterator[tuple[str, float]]:
     size = support.truth.shape
-    rough = draw_mark(mark, size)
+    rough = draw_object(mark, support.image)
     shots = support.encode(rough)
     yield "marked", support.iou(rough)
     found = query.iou(query.marked(query.find(shots)))
     yield "found", found
-    less = draw_mark(with_background, size)
+    less = draw_object(with_background, support.image)
     changed = less.any() and (less != rough).any()
     yield (
         "found, background",

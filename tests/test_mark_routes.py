@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL.ExifTags import Base
 
 from pictures import encode, file, grey_mask, object_mask, photograph, read_mask
 from service.app import create_app
+from service.images.coco import encode_run_lengths
 from service.images.drawing import draw_mark
 from service.images.marks import MAX_MARK_BYTES, Mark
 from service.inference.engine import Engine
@@ -21,9 +21,7 @@ from serving import served
 
 ORIENTATION = Base.Orientation
 MASK = object_mask()
-ROWS, COLUMNS = np.nonzero(MASK)
-BOX = [int(COLUMNS.min()), int(ROWS.min()), int(np.ptp(COLUMNS)) + 1, int(np.ptp(ROWS)) + 1]
-EXACT = {"bbox": BOX}
+EXACT = {"segmentation": {"size": MASK.shape, "counts": encode_run_lengths(MASK).counts}}
 IMAGE, QUERY = encode(photograph()), encode(photograph(37, 51, seed=1))
 SUPPORT, ASKED = file("support_image", IMAGE), file("query_image", QUERY)
 DRAWN = file("support_mask", grey_mask())
@@ -98,9 +96,10 @@ def test_a_stored_set_keeps_the_mask_that_a_mark_draws(web: httpx.Client) -> Non
     assert first["area"] == MASK.sum()
     assert_array_equal(read_mask(web.get(f"{pairs}/{first['id']}/mask").content) > 0, MASK)
 
-    dot = {"points": [[40, 20]]}
+    dot = {"strokes": [{"points": [[40, 20]], "width": 9}]}
     added = web.post(pairs, files=[SUPPORT, marked(dot)])
-    assert added.json()["pairs"][1]["area"] == draw_mark(Mark(points=[(40, 20)]), MASK.shape).sum()
+    drawn = draw_mark(Mark.model_validate_json(json.dumps(dot)), MASK.shape)
+    assert added.json()["pairs"][1]["area"] == drawn.sum()
     replaced = web.put(f"{pairs}/{first['id']}", files=[marked(dot)])
     assert replaced.status_code == 200, replaced.text
     assert replaced.json()["pairs"][0]["area"] == added.json()["pairs"][1]["area"]

@@ -19,8 +19,13 @@ from service.images.marks import MAX_MARK_BYTES, MAX_POINTS, MAX_SHAPES, Mark
 HEIGHT, WIDTH = SIZE = (48, 64)
 
 
+def blank(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A photograph in which nothing can be cut out."""
+    return np.full((*size, 3), 90, np.uint8)
+
+
 def drawn(mark: Any, size: tuple[int, int] = SIZE) -> NDArray[np.bool_]:
-    return read_drawing(json.dumps(mark).encode(), "support_mark", size).mask
+    return read_drawing(json.dumps(mark).encode(), "support_mark", blank(size)).mask
 
 
 def box(left: int, top: int, width: int, height: int) -> NDArray[np.bool_]:
@@ -157,7 +162,7 @@ def test_what_is_no_mark_is_refused_with_its_part_and_the_fix(name: str) -> None
     if not isinstance(content, bytes):
         content = json.dumps(content).encode()
     with pytest.raises(ServiceError, match=r"^support_mark\[1\] .*; send ") as refused:
-        read_drawing(content, "support_mark[1]", SIZE)
+        read_drawing(content, "support_mark[1]", blank(SIZE))
     assert (refused.value.code, refused.value.field) == (code, "support_mark[1]")
 
 

@@ -17,7 +17,8 @@ MARKS = marks(DISC)
 @pytest.mark.parametrize("kind", MARKS)
 def test_every_mark_can_be_sent_and_lies_on_the_object(kind: str) -> None:
     content = MARKS[kind].model_dump_json(exclude_defaults=True).encode()
-    mask = read_drawing(content, "support_mark", DISC.shape).mask
+    photograph = np.where(DISC[..., None], np.uint8(200), np.uint8(40)).repeat(3, axis=2)
+    mask = read_drawing(content, "support_mark", photograph).mask
     assert (mask & DISC).sum() > 0.5 * mask.sum()
     assert json.loads(content)
 

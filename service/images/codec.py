@@ -101,13 +101,13 @@ def decode_support(
 def decode_shot(
     image: Part, mask: Part, max_pixels: int, mask_format: MaskFormat = "auto"
 ) -> tuple[Support, MaskReading]:
-    """``decode_support``, and how its mask was read; a rough mark is drawn.
+    """``decode_support``, and how its mask was read; a rough mark is drawn, and its box cut out.
 
     Raises what ``read_drawing`` does, too.
     """
     photograph = decode_photograph(image, max_pixels)
     if mask.is_mark:
-        reading = read_drawing(mask.content, mask.field, photograph.shape[:2])
+        reading = read_drawing(mask.content, mask.field, photograph)
     else:
         reading = decode_mask(mask, max_pixels, mask_format)
     try:

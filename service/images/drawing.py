@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.episode import ObjectMask
+from model.episode import ObjectMask, Photograph
 from model.images.masks import MaskReading
 from service.errors import BlankMaskError, InvalidMarkError
+from service.images.cutting import cut_out, grow
 from service.images.marks import Mark, Point, Stroke, read_mark
 
 DOT_SHARE = 0.03
@@ -24,14 +25,16 @@ which OpenCV sorts. It takes a core about two seconds, and no mark of a hand com
 _SHIFT = 4
 
 
-def read_drawing(content: bytes, field: str, size: tuple[int, int]) -> MaskReading:
-    """The JSON of a part called ``field`` -> (H, W) bool, ``size`` being its photograph's.
+def read_drawing(content: bytes, field: str, photograph: Photograph) -> MaskReading:
+    """The JSON of a part called ``field`` -> (H, W) bool.
 
     Raises what ``read_mark`` does, and BlankMaskError where nothing is marked as object.
     """
+    height, width = photograph.shape[:2]
+    size = (height, width)
     mark = read_mark(content, field, size)
     _check_effort(mark, field, size)
-    mask = draw_mark(mark, size)
+    mask = draw_object(mark, photograph)
     if not mask.any():
         raise BlankMaskError(
             f"{field} marks no pixel as object; send a bbox, points, strokes, polygons or a "
@@ -39,6 +42,21 @@ def read_drawing(content: bytes, field: str, size: tuple[int, int]) -> MaskReadi
             field=field,
         )
     return MaskReading(mask, "mark")
+
+
+def draw_object(mark: Mark, photograph: Photograph) -> ObjectMask:
+    """``draw_mark``, with the object cut out of a box, or else grown from points."""
+    height, width = photograph.shape[:2]
+    size = (height, width)
+    if mark.bbox is None and not mark.points:
+        return draw_mark(mark, size)
+    background = draw_background(mark, size)
+    if mark.bbox is None:
+        dots = draw_mark(Mark(points=mark.points), size)
+        return grow(photograph, dots, draw_mark(mark, size), background)
+    frame = draw_mark(Mark(bbox=mark.bbox), size) & ~background
+    drawn = draw_mark(mark.model_copy(update={"bbox": None}), size)
+    return np.asarray(cut_out(photograph, frame, drawn) | drawn)
 
 
 def draw_mark(mark: Mark, size: tuple[int, int]) -> ObjectMask:

@@ -86,7 +86,8 @@ class MarkedRuns(_Strict):
 class Mark(_Strict):
     """Where the object is, roughly, in pixels of the upright photograph from its top left corner.
 
-    All that is given is drawn, one over the other; then what marks background is taken away.
+    All that is given is drawn, one over the other: of a bbox the object within it, around points
+    what is like them. Then what marks background is taken away.
     """
 
     model_config = ConfigDict(
@@ -103,13 +104,22 @@ class Mark(_Strict):
 
     bbox: Annotated[
         tuple[Coordinate, Coordinate, Extent, Extent] | None,
-        Field(description="Left, top, width and height."),
+        Field(
+            description="Left, top, width and height; the object is cut out of it by what lies "
+            "beyond."
+        ),
     ] = None
     points: Annotated[
-        list[Point], Field(max_length=MAX_POINTS, description="Dots on the object, [x, y] each.")
+        list[Point],
+        Field(
+            max_length=MAX_POINTS,
+            description="Dots on the object, [x, y] each; without a bbox what is like them around "
+            "them is marked too.",
+        ),
     ] = []
     strokes: Annotated[
-        list[Stroke], Field(max_length=MAX_SHAPES, description="Lines on the object.")
+        list[Stroke],
+        Field(max_length=MAX_SHAPES, description="Lines on the object, taken as they are."),
     ] = []
     polygons: Annotated[
         list[Polygon],
