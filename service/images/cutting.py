@@ -61,7 +61,13 @@ def _separate(photograph: Photograph, labels: NDArray[np.uint8]) -> ObjectMask:
     cv2.setRNGSeed(0)  # the same object at every request
     models = np.zeros((2, 1, 65))
     cv2.grabCut(
-        _reduced(photograph), labels, None, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK
+        _reduced(photograph),
+        labels,
+        (0, 0, 1, 1),
+        models[0],
+        models[1],
+        ROUNDS,
+        cv2.GC_INIT_WITH_MASK,
     )
     is_object = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return np.asarray(cv2.resize(is_object.astype(np.float32), (width, height)) > 0.5)
