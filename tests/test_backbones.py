@@ -110,6 +110,28 @@ def test_both_backbones_load_from_their_own_files(tmp_path):
         assert all(torch.equal(loaded[key], given[key]) for key in given)
 
 
+def test_a_file_without_counts_of_batches_loads(tmp_path):
+    layers = resnet50_layers()
+    tensors = official(layers, resnet50_name)
+    kept = {key: value for key, value in tensors.items() if "num_batches" not in key}
+    assert len(kept) < len(tensors)
+    save_file(kept, tmp_path / "resnet.safetensors")
+    backbone = BACKBONES["resnet50_pyramid"]()
+    load_imagenet_weights(backbone, "resnet50_pyramid", tmp_path / "resnet.safetensors")
+    loaded, given = backbone.layers.state_dict(), layers.state_dict()
+    assert all(torch.equal(loaded[key], given[key]) for key in given if "num_batches" not in key)
+
+
+def test_a_file_without_a_running_mean_is_refused(tmp_path):
+    tensors = official(resnet50_layers(), resnet50_name)
+    del tensors["bn1.running_mean"]
+    save_file(tensors, tmp_path / "resnet.safetensors")
+    with pytest.raises(CheckpointError, match="running_mean"):
+        load_imagenet_weights(
+            BACKBONES["resnet50_pyramid"](), "resnet50_pyramid", tmp_path / "resnet.safetensors"
+        )
+
+
 def test_one_file_for_two_backbones_is_refused(tmp_path):
     save_file(official(lite2_layers(), lite2_name), tmp_path / "lite.safetensors")
     with pytest.raises(CheckpointError, match="2 files"):

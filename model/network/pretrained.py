@@ -77,9 +77,18 @@ def _download(name: BackboneName) -> dict[str, Tensor]:
 def _fill(
     backbone: Backbone, names: Mapping[str, str], source: Mapping[str, Tensor], complaint: str
 ) -> None:
-    """Take what is named of the source; the input channels of masks are no one's and stay."""
+    """Take what is named of the source; the input channels of masks are no one's and stay.
+
+    Batch normalisation's count of batches, which some releases leave out, serves training alone.
+    """
+    optional = {theirs for theirs in names.values() if theirs.endswith("num_batches_tracked")}
+    absent = optional - source.keys()
     try:
-        found = {key: source[theirs] for key, theirs in names.items() if ".masks." not in key}
+        found = {
+            key: source[theirs]
+            for key, theirs in names.items()
+            if ".masks." not in key and theirs not in absent
+        }
         backbone.load_state_dict(backbone.state_dict() | found)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{complaint} ({error})") from error
