@@ -17,7 +17,15 @@ import inspect
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -110,15 +118,32 @@ class Mark(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class Instance:
+    """One connected part of a mask: ``polygon`` is its outline, x1, y1, x2, y2, ..."""
+
+    area: int
+    bbox: list[int]
+    segmentation: Rle
+    polygon: list[float]
+
+    @property
+    def mask(self) -> Mask:
+        """(H, W) true on the part."""
+        return decode_rle(self.segmentation)
+
+
+@dataclass(frozen=True)
 class FoundObject:
     """One object: ``area`` in pixels, ``bbox`` as x, y, width, height.
 
     ``presence`` in [0, 1] is whether the photograph shows it at all; None from a service older
     than that. ``score`` is the mean probability over the mask: how sure the mask is of itself.
+    ``instances`` are its connected parts, where they were asked for.
     """
 
     label: str | None
     presence: float | None = field(default=None, kw_only=True)
+    instances: list[Instance] | None = field(default=None, kw_only=True)
     found: bool
     score: float
     area: int
@@ -230,8 +255,12 @@ class Shaping(TypedDict, total=False):
 
 
 class Options(Shaping, total=False):
-    """Options where one object is looked for: ``support_set`` is an id, ``label`` comes back."""
+    """Options where one object is looked for: ``support_set`` is an id, ``label`` comes back.
 
+    ``instances`` lists the connected parts of the mask, where the result is JSON.
+    """
+
+    instances: bool
     fusion: Literal["average", "union"]
     support_set: str | None
     label: str | None
@@ -240,12 +269,14 @@ class Options(Shaping, total=False):
 class CompletionOptions(Shaping, total=False):
     """Options where a mask is completed; ``presence_threshold`` is 0 there unless it is given."""
 
+    instances: bool
     label: str | None
 
 
 class MulticlassOptions(Shaping, total=False):
     """Options where several classes are looked for."""
 
+    instances: bool
     fusion: Literal["average", "union"]
     support_sets: Iterable[str]
 
@@ -438,6 +469,8 @@ def _probability(response: httpx.Response) -> NDArray[np.float32]:
 def _record(kind: Callable[..., T], record: dict[str, Any], **nested: Any) -> T:
     """A dataclass of a JSON object; what a newer service adds to it is left out."""
     names = [f.name for f in fields(kind) if f.default is MISSING or f.name in record]  # type: ignore[arg-type]
+    if parts := record.get("instances"):
+        nested = {"instances": [_record(Instance, part) for part in parts], **nested}
     return kind(**({name: record[name] for name in names} | nested))
 
 
@@ -619,15 +652,64 @@ def _segment_multiclass(
 def _segment_batch(
     queries: Iterable[Picture], supports: Supports = (), **options: Unpack[Options]
 ) -> _Call[None]:
+    files = _batch_parts(queries, supports)
+    accept = "application/x-ndjson"
+    return _Call("POST", "/segment/batch", _nothing, {**options}, files=files, accept=accept)
+
+
+def _batch_parts(queries: Iterable[Picture], supports: Supports) -> list[tuple[str, Upload]]:
     photographs = [_photograph(query, f"query-{place}") for place, query in enumerate(queries)]
-    return _Call(
-        "POST",
-        "/segment/batch",
-        _nothing,
-        {**options},
-        files=[*_support_parts(supports), *(("query_image", each) for each in photographs)],
-        accept="application/x-ndjson",
-    )
+    return [*_support_parts(supports), *(("query_image", each) for each in photographs)]
+
+
+FormatName = Literal[
+    "masks", "overlays", "cutouts", "coco", "yolo", "voc", "label_studio",
+    "label_studio_polygons", "csv", "jsonl",
+]  # fmt: skip
+"""What masks of many photographs are written as."""
+
+
+def _archive_batch(
+    queries: Iterable[Picture],
+    supports: Supports = (),
+    *,
+    format: FormatName | Iterable[FormatName],
+    **options: Unpack[Options],
+) -> _Call[bytes]:
+    """A ZIP archive of the queries' masks in some formats, such as "coco", or ["coco", "masks"].
+
+    Its results.jsonl has a record of each query, and says which could not be used.
+    """
+    files, given = _batch_parts(queries, supports), {"format": _formats(format), **options}
+    return _Call("POST", "/segment/batch", _content, given, files=files, accept="application/zip")
+
+
+def _write_annotations(
+    masks: Mapping[str, MaskPicture],
+    images: Mapping[str, Picture] | None = None,
+    *,
+    format: FormatName | Iterable[FormatName] = "coco",
+    label: str | None = None,
+    instances: bool = False,
+    mask_format: MaskFormat = "auto",
+) -> _Call[bytes]:
+    """A ZIP archive of masks that are there already, such as corrected ones, in some formats.
+
+    Both are named by their photographs, such as "beach.jpg"; overlays and cutouts need the images.
+    """
+    parts: list[tuple[str, Upload]] = [
+        ("mask", (name, _mask(mask, name)[1])) for name, mask in masks.items()
+    ]
+    parts += [
+        ("image", (name, _photograph(image, name)[1])) for name, image in (images or {}).items()
+    ]
+    options = {"format": _formats(format), "instances": instances, **_reading(mask_format)}
+    texts = {} if label is None else {"label": label}
+    return _Call("POST", "/annotations", _content, options, texts, files=parts)
+
+
+def _formats(format: FormatName | Iterable[FormatName]) -> str:
+    return format if isinstance(format, str) else ",".join(format)
 
 
 def _create_support_set(
@@ -910,6 +992,8 @@ class SegmentationClient:
     segment = _blocking(_segment)
     complete = _blocking(_complete)
     segment_multiclass = _blocking(_segment_multiclass)
+    archive_batch = _blocking(_archive_batch)
+    write_annotations = _blocking(_write_annotations)
     create_support_set = _blocking(_create_support_set)
     list_support_sets = _blocking(_list_support_sets)
     get_support_set = _blocking(_get_support_set)
@@ -972,6 +1056,8 @@ class AsyncSegmentationClient:
     segment = _awaited(_segment)
     complete = _awaited(_complete)
     segment_multiclass = _awaited(_segment_multiclass)
+    archive_batch = _awaited(_archive_batch)
+    write_annotations = _awaited(_write_annotations)
     create_support_set = _awaited(_create_support_set)
     list_support_sets = _awaited(_list_support_sets)
     get_support_set = _awaited(_get_support_set)

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from zipfile import ZipFile
 
 import httpx
 import numpy as np
@@ -33,6 +34,7 @@ from service.client import (
     UnexpectedReplyError,
     decode_rle,
 )
+from service.options import FORMATS
 from serving import served_checkpoint
 
 QUERY = photograph(37, 51, seed=1)
@@ -245,6 +247,31 @@ def test_json_describes_the_mask(client: SegmentationClient) -> None:
     assert found.presence is not None and 0 < found.presence < 1
     assert found.model == client.info()["model"]
     assert found.checkpoint_sha256 == client.info()["checkpoint_sha256"]
+
+
+def test_json_lists_the_parts_where_they_are_wanted(client: SegmentationClient) -> None:
+    found = client.segment(QUERY, SUPPORTS, output="json", instances=True, threshold=0.4)
+    assert found.instances
+    assert_array_equal(sum(part.mask.astype(int) for part in found.instances), found.mask)
+    assert client.segment(QUERY, SUPPORTS, output="json").instances is None
+
+
+def members(archive: bytes) -> set[str]:
+    with ZipFile(io.BytesIO(archive)) as found:
+        return set(found.namelist())
+
+
+def test_archives_hold_the_formats_that_are_asked_for(client: SegmentationClient) -> None:
+    found = client.archive_batch([QUERY], SUPPORTS, format=["coco", "masks"], instances=True)
+    assert members(found) == {"query-0.png", "annotations.json", "results.jsonl"}
+    mask = object_mask(37, 51)
+    made = client.write_annotations({"a.jpg": mask}, {"a.jpg": QUERY}, format="cutouts", label="x")
+    assert members(made) == {"a.cutout.png"}
+    assert members(client.write_annotations({"a.jpg": mask})) == {"annotations.json"}
+
+
+def test_the_client_knows_the_services_formats() -> None:
+    assert get_args(client_module.FormatName) == FORMATS
 
 
 def test_nothing_found_is_a_result(client: SegmentationClient) -> None:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -62,6 +64,7 @@ def test_every_section_with_code_is_run() -> None:
         "Change and move a set",
         "Several classes",
         "Many photographs",
+        "Annotation files",
         "Errors",
         "asyncio",
     ]
@@ -73,6 +76,15 @@ def test_the_first_sections_give_what_they_say(run: Any, desk: Path) -> None:
     assert names["found"].label == "person"
     with Image.open(desk / "overlay.png") as overlay, Image.open(desk / "cutout.png") as cutout:
         assert (overlay.mode, cutout.mode) == ("RGB", "RGBA")
+
+
+def test_annotation_files_come_as_archives(run: Any, desk: Path) -> None:
+    run("Many photographs")
+    names = run("Annotation files")
+    with ZipFile(desk / "results.zip") as found:
+        assert {"annotations.json", "photographer.png", "results.jsonl"} <= set(found.namelist())
+    with ZipFile(BytesIO(names["archive"])) as made:
+        assert "labels/photographer.txt" in made.namelist()
 
 
 def test_a_rough_mark_shows_the_object(run: Any) -> None:
