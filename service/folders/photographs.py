@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from model.datasets.leftovers import is_leftover
-from service.errors import SettingsError, UndecodableImageError
+from service.errors import SettingsError
 from service.images.codec import Part
+from service.images.given import read_part, read_shown
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"),
@@ -30,24 +31,12 @@ def list_queries(paths: Iterable[Path], out: Path) -> list[Query]:
     return list(dict.fromkeys(query for path in paths for query in _below(path, out)))
 
 
-def read_part(path: Path) -> Part:
-    """Read a file for the codec. Raises UndecodableImageError where it cannot be read."""
-    try:
-        return Part(str(path), path.read_bytes())
-    except OSError as error:
-        raise UndecodableImageError(f"{path} cannot be read ({error.strerror})") from error
-
-
 def read_pairs(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Part, Part]]:
     """Read the image of each support, and its mask or, from a .json file, its rough mark.
 
-    Raises UndecodableImageError as read_part does.
+    Raises UndecodableImageError where one cannot be read.
     """
-    return [(read_part(image), _read_shown(mask)) for image, mask in pairs]
-
-
-def _read_shown(path: Path) -> Part:
-    return read_part(path)._replace(is_mark=path.suffix.lower() == ".json")
+    return [(read_part(image), read_shown(mask)) for image, mask in pairs]
 
 
 def pair_ids(pairs: Sequence[tuple[Part, Part]]) -> list[str]:

@@ -14,9 +14,10 @@ from service.client import (
 )
 from service.errors import ServiceError
 from service.folders.outputs import Found
-from service.folders.photographs import pair_ids, read_pairs, read_part
+from service.folders.photographs import pair_ids, read_pairs
 from service.folders.stored import StoredSets, one_sentence
 from service.images.codec import decode_photograph
+from service.images.given import read_part
 from service.options import KShotOptions
 from service.settings import Settings
 

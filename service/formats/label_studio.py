@@ -18,7 +18,7 @@ from service.formats.record import Export, Record
 from service.giving_up import go_on
 from service.images.parts import Runs, number_parts, outline_parts, runs_of_parts
 
-Shape = Literal["brush", "polygons"]
+RegionKind = Literal["brush", "polygons"]
 FROM_NAME, TO_NAME = "label", "image"
 """Names of the control and of the object tag, as a labelling configuration declares them."""
 LOCAL_FILES = "/data/local-files/?d="
@@ -31,11 +31,11 @@ _CHANNELS = 4
 _OBJECT, _BACKGROUND = f"{255:08b}", f"{0:08b}"
 
 
-def label_studio_file(shape: Shape, records: Iterable[Record], export: Export) -> Iterator[str]:
+def label_studio_file(kind: RegionKind, records: Iterable[Record], export: Export) -> Iterator[str]:
     """A list of tasks; ``predictions``, or ``annotations`` where masks are by hand."""
     comma = "["
     for record in records:
-        yield comma + json.dumps(_task(shape, record, export))
+        yield comma + json.dumps(_task(kind, record, export))
         comma = ",\n"
     yield "]" if comma != "[" else "[]"
 
@@ -100,9 +100,9 @@ def _coded(length: int, value: str) -> str:
     return f"1{choice:02b}{length - 1:0{_WIDTHS[choice]}b}{value}"
 
 
-def _task(shape: Shape, record: Record, export: Export) -> dict[str, Any]:
+def _task(kind: RegionKind, record: Record, export: Export) -> dict[str, Any]:
     mask = record.mask()
-    if shape == "brush":
+    if kind == "brush":
         result = brush_results(mask, export.label, instances=export.instances)
     else:
         result = polygon_results(mask, export.label)
@@ -111,8 +111,8 @@ def _task(shape: Shape, record: Record, export: Export) -> dict[str, Any]:
         told |= {"model_version": "SG-One Service"}
         told |= {} if record.score is None else {"score": record.score}
     image = LOCAL_FILES + quote(record.file_name)
-    kind = "annotations" if export.by_hand else "predictions"
-    return {"data": {TO_NAME: image}, kind: [told]}
+    made = "annotations" if export.by_hand else "predictions"
+    return {"data": {TO_NAME: image}, made: [told]}
 
 
 def _results(

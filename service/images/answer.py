@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from model.checkpoint import Checkpoint
 from model.decision import Decision
 from model.episode import ObjectMask, Photograph
 from service.giving_up import go_on
-from service.images.coco import bounding_box, encode_run_lengths, trace_polygons
+from service.images.coco import Box, bounding_box, encode_run_lengths, trace_polygons
 from service.images.parts import connected_parts, outline_parts
 from service.images.render import cutout_png, mask_png, overlay_png, probability_png
 from service.images.shape import shape_mask
@@ -45,6 +46,15 @@ class Finding:
             return 0.0
         total = self.probability.sum(where=self.mask, dtype=np.float64)
         return round(float(total) / self.area, SCORE_DIGITS)
+
+    @cached_property
+    def bbox(self) -> Box | None:
+        """Left, top, width and height in pixels; None where nothing is found."""
+        return bounding_box(self.mask)
+
+    def coco(self, *, instances: bool = False) -> dict[str, Any]:
+        """The object in COCO's terms, as the service's JSON has it."""
+        return describe_object(self, instances=instances).model_dump()
 
     def headers(self) -> dict[str, str]:
         """Headers that describe the object, whatever the body is."""
@@ -125,7 +135,7 @@ def describe_object(finding: Finding, *, instances: bool = False) -> FoundObject
         presence=finding.presence,
         score=finding.score,
         area=finding.area,
-        bbox=bounding_box(finding.mask),
+        bbox=finding.bbox,
         segmentation=encode_run_lengths(finding.mask),
         polygons=trace_polygons(finding.mask),
         instances=_describe_parts(finding.mask) if instances else None,

@@ -5,7 +5,7 @@ What is accepted is written for users in docs/reference/images.md; the two chang
 
 from typing import NamedTuple
 
-from model.episode import Photograph, Support
+from model.episode import ObjectMask, Photograph, Support
 from model.errors import (
     AmbiguousMaskError,
     EmptyMaskError,
@@ -110,10 +110,15 @@ def decode_shot(
         reading = read_drawing(mask.content, mask.field, photograph)
     else:
         reading = decode_mask(mask, max_pixels, mask_format)
+    return support_of(photograph, reading.mask, mask.field), reading
+
+
+def support_of(photograph: Photograph, mask: ObjectMask, field: str) -> Support:
+    """One shot; BlankMaskError or MaskSizeMismatchError, which call its mask ``field``."""
     try:
-        return Support(photograph, reading.mask), reading
+        return Support(photograph, mask)
     except InputError as error:
-        raise _unusable(error, mask.field) from error
+        raise _unusable(error, field) from error
 
 
 def media_type(content: bytes) -> str:

@@ -85,6 +85,14 @@ def read_bounds(content: bytes, field: str, size: tuple[int, int]) -> ObjectMask
     return draw_bounds(read_mark(content, field, size), size)
 
 
+def within_bounds(
+    probability: NDArray[np.float32], content: bytes, field: str
+) -> NDArray[np.float32]:
+    """(H, W) probability, 0 beyond the bounds of the mark that is the JSON of a part."""
+    height, width = probability.shape
+    return np.where(read_bounds(content, field, (height, width)), probability, np.float32(0))
+
+
 def draw_bounds(mark: Mark, size: tuple[int, int]) -> ObjectMask:
     """(H, W) true where the object may be when it is completed.
 

@@ -116,6 +116,10 @@ class Engine:
         """Resize one shot; with a key, its encoding is kept for the next time."""
         return FreshSupport(self.segmenter.prepare_support(support), key)
 
+    def encode(self, support: PreparedSupport) -> EncodedShots:
+        """One shot, as the network keeps it: arrays (1, 1, ...). One at a time, as ``run``."""
+        return self.executor.encode(support, self.executor.read(support.image, once=True))
+
     def warm_up_tasks(self, thorough: bool = False) -> Iterator[Task]:
         """Real work, so that no request pays for the first kernels and allocations.
 
@@ -169,8 +173,7 @@ class Engine:
         kept = None if shot.key is None else self.prototypes.get(shot.key)
         if kept is not None:
             return kept, False
-        features = self.executor.read(shot.support.image, once=True)
-        encoding = self.executor.encode(shot.support, features)
+        encoding = self.encode(shot.support)
         if shot.key is not None:
             self.prototypes.keep(shot.key, encoding)
         return encoding, True

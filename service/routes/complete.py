@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -12,7 +11,7 @@ from service.http.negotiation import with_output
 from service.http.openapi import SEGMENT_RESPONSES, describe_form
 from service.images.answer import Answer, answer, find_object
 from service.images.codec import Part
-from service.images.drawing import read_bounds
+from service.images.drawing import within_bounds
 from service.inference.engine import Prediction
 from service.options import CompletionOptions, read_options
 from service.segment.inputs import COMPLETION
@@ -59,8 +58,7 @@ def _render(
     checkpoint = runtime.engine.checkpoint
     probability = runtime.engine.restore(prediction)
     if mask.is_mark:
-        bounds = read_bounds(mask.content, mask.field, prediction.size)
-        probability = np.where(bounds, probability, np.float32(0))
+        probability = within_bounds(probability, mask.content, mask.field)
     decision = options.decide(checkpoint.decision)
     finding = find_object(probability, prediction.presence[0], decision, options)
     read_image = partial(runtime.decode_photograph, image)
