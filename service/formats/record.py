@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from pycocotools import mask as run_lengths
 from pydantic import BaseModel
 
 from model.episode import ObjectMask, Photograph
 from service.images.coco import Box, bounding_box, encode_run_lengths
+from service.images.marks import MarkedRuns
 from service.schemas import RunLengths
 
 UNNAMED = "object"
@@ -52,8 +52,8 @@ class Record(BaseModel):
 
     def mask(self) -> ObjectMask:
         """(H, W) bool."""
-        decoded: ObjectMask = run_lengths.decode(self.segmentation.model_dump()) > 0
-        return np.ascontiguousarray(decoded)
+        runs = MarkedRuns(size=self.segmentation.size, counts=self.segmentation.counts)
+        return np.ascontiguousarray(runs.mask())
 
     def line(self) -> bytes:
         """As ``read_line`` takes it."""
