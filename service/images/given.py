@@ -53,7 +53,7 @@ def support_from(
     photograph = photograph_of(image, name, max_pixels)
     mark = mark_of(shown, name)
     if mark is not None:
-        mask = read_drawing(mark.content, mark.field, photograph.shape[:2]).mask
+        mask = read_drawing(mark.content, mark.field, photograph).mask
         return support_of(photograph, mask, mark.field)
     mask, field = _mask_of(shown, f"the mask of {name}", max_pixels, mask_format)
     return support_of(photograph, mask, field)
