@@ -21,6 +21,8 @@ IN_CHROMIUM = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+ABOUT = "SG-One Service"
+LARGE = "#large-stage"
 STROKE = [(0.4, 0.4), (0.5, 0.55), (0.6, 0.45)]
 TIMEOUT_MS = 60_000
 Points = Iterable[tuple[float, float]]
@@ -59,7 +61,7 @@ def open_page(browser: Browser, address: str, size: str = "desktop", **options: 
     page.on("console", lambda line: line.type == "error" and page.faults.append(line.text))
     page.on("request", lambda request: _must_stay(page, request.url, address))
     page.goto(address)
-    expect(page.locator("#about")).to_contain_text("SG-One Service")
+    expect(page.locator("#about")).to_contain_text(ABOUT)
     return page
 
 
@@ -72,22 +74,24 @@ def give_support(page: Page, *files: Path) -> None:
 
 
 def give_queries(page: Page, *files: Path) -> None:
-    """Choose photographs to segment."""
+    """Choose photographs to segment, and wait until they are in the list."""
+    count = page.locator("#query-list li").count() + len(files)
     page.set_input_files("#query-file", list(files))
+    expect(page.locator("#query-list li")).to_have_count(count)
 
 
-def on_stage(page: Page, points: Points) -> list[tuple[float, float]]:
+def on_stage(page: Page, points: Points, canvas: str = "#stage") -> list[tuple[float, float]]:
     """Shares of the stage's width and height to coordinates of the window."""
-    stage = page.locator("#stage")
+    stage = page.locator(canvas)
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     assert box is not None
     return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
 
 
-def paint(page: Page, points: Points) -> None:
+def paint(page: Page, points: Points, canvas: str = "#stage") -> None:
     """One stroke of the mouse."""
-    first, *rest = on_stage(page, points)
+    first, *rest = on_stage(page, points, canvas)
     page.mouse.move(*first)
     page.mouse.down()
     for point in rest:
@@ -186,6 +190,41 @@ def reopen(page: Page, shots: int) -> None:
     page.click("#using-open")
     expect(page.locator("#opened")).to_be_visible()
     expect(page.locator("#shot-list li")).to_have_count(shots)
+
+
+def open_large(page: Page, card: int = 0) -> None:
+    """Click the result and wait for the photograph."""
+    page.locator(".card .picture").nth(card).click()
+    expect(page.locator("#large")).to_be_visible()
+    expect(page.locator("#large-share")).to_contain_text("of the photograph")
+
+
+def share_in_large(page: Page) -> float:
+    """Per cent of the photograph that the large view says is object."""
+    return float(page.inner_text("#large-share").partition(" %")[0])
+
+
+def erase_in_large(page: Page) -> None:
+    """One stroke of a broad eraser across the middle of the large view."""
+    page.click("#large [data-tool=eraser]")
+    slide(page, "#large [data-act=size]", 150)
+    before = page.inner_text("#large-share")
+    paint(page, [(0.3, 0.5), (0.7, 0.5)], LARGE)
+    expect(page.locator("#large-share")).not_to_have_text(before)
+
+
+def close_large(page: Page) -> None:
+    """Close the large view."""
+    page.click("#large-close")
+    expect(page.locator("#large")).to_be_hidden()
+
+
+def erase(page: Page, card: int = 0) -> None:
+    """Correct a result: a broad stripe of its middle is not the object."""
+    open_large(page, card)
+    erase_in_large(page)
+    close_large(page)
+    expect(page.locator(".card .badge").nth(card)).to_have_text("Corrected")
 
 
 def press_until(page: Page, selector: str, presses: int = 80) -> None:

@@ -60,6 +60,24 @@ export async function completeMask(pair) {
   return (await send("segment/complete", { method: "POST", body: form })).blob();
 }
 
+/**
+ * Masks that are there already, as files of other tools' formats.
+ * @param {{name: string, mask: Blob, image: ?File}[]} drawn `name` is the photograph's
+ * @param {Object<string, string|boolean>} options format, label, instances
+ * @param {string} accept media type of the reply
+ * @param {AbortSignal=} signal
+ * @returns {Promise<Response>}
+ */
+export function writeAnnotations(drawn, options, accept, signal) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries({ ...options, mask_format: "light" })) form.append(name, value);
+  for (const { name, mask, image } of drawn) {
+    form.append("mask", mask, name);
+    if (image) form.append("image", image, name);
+  }
+  return send("annotations", { method: "POST", body: form, headers: { Accept: accept }, signal });
+}
+
 /** @returns {Promise<{items: SupportSet[], total: number}>} newest first */
 export async function listSets(limit, offset) {
   return (await send(`supports?limit=${limit}&offset=${offset}`)).json();

@@ -1,123 +1,76 @@
 /** The page: three steps wired together. */
 
-import { address, info, segment } from "./api.js";
+import { address, info } from "./api.js";
+import { confirmed } from "./dialogs.js";
 import { Editor } from "./editor.js";
+import { Everything } from "./everything.js";
 import { offerExamples } from "./examples.js";
-import { download, ignoreStrayDrops, onChosen, onDropped, onPasted } from "./intake.js";
+import { ignoreStrayDrops, onChosen, onDropped, onPasted } from "./intake.js";
+import { listenToKeys } from "./keys.js";
+import { LargeView } from "./large.js";
 import { photographs } from "./library.js";
-import { announce, notify } from "./notices.js";
-import { stemOf } from "./pictures.js";
+import { announce, notify, tell } from "./notices.js";
+import { ShownObject } from "./object.js";
+import { saveOutput } from "./outputs.js";
 import { QueryList } from "./queries.js";
 import { ResultList } from "./results.js";
-import { segmentAll } from "./run.js";
 import { SavedObjects } from "./saved.js";
+import { Segmenting } from "./segmenting.js";
+import { Session } from "./session.js";
 import { copyText, curlSnippet, pythonSnippet } from "./snippets.js";
 
-const SUFFIXES = { mask: "mask.png", cutout: "cutout.png", json: "json" };
 const SNIPPETS = { curl: curlSnippet, python: pythonSnippet };
 
 const element = (id) => document.getElementById(id);
 const [show, give] = [element("show"), element("give")];
 const editor = new Editor(show);
 const saved = new SavedObjects(show, editor);
-const queries = new QueryList(element("query-list"));
-const results = new ResultList(element("card-list"), { onOutput: saveOutput, onAgain: tryAgain });
-let running = null; // AbortController of the run in progress
+const queries = new QueryList(element("query-list"), element("queries-head"));
+const results = new ResultList(element("card-list"), element("absent-list"), {
+  onOutput: saveOutput,
+  onAgain: (card) => segmenting.segment([card]),
+  onOpen: (card) => large.open(card),
+  onUse: useToo,
+  onChange: (card) => {
+    showAbsent();
+    session.keepCard(card);
+  },
+});
+const large = new LargeView(editor.toolbar, { cards: () => results.shown, onUse: useToo });
+const segmenting = new Segmenting(new ShownObject(saved, editor), queries, results);
+const everything = new Everything(results, () => saved.name);
+const session = new Session({ editor, saved, queries, results, fusion: element("fusion") });
 let language = "curl";
+let unfolded = null; // whether to show where the object probably is not, once somebody said so
 
-/** @returns {Promise<import("./api.js").Source>} */
-async function chosenObject() {
-  if (saved.picked) return { set: saved.picked };
-  return { pairs: await editor.shots.toPairs(), fusion: element("fusion").value };
-}
-
-/** Say in each step what is missing; true where nothing is. */
-function isComplete() {
-  const objectLack = saved.picked ? "" : editor.lack;
-  const queryLack = queries.files.length ? "" : "Choose at least one photograph to find the object in.";
-  notify(show, objectLack);
-  notify(give, queryLack);
-  if (objectLack) show.scrollIntoView();
-  return !objectLack && !queryLack;
-}
-
-async function run() {
-  if (!isComplete()) return;
-  const files = [...queries.files];
-  await underProgress(files.length, async () => {
-    results.reset(files, await chosenObject());
-    element("results").hidden = false;
-    element("no-results").hidden = true;
-    writeSnippet();
-    element("get").scrollIntoView();
-    return results.cards;
-  });
-}
-
-function tryAgain(card) {
-  return underProgress(1, () => [card]);
-}
-
-/** Segment the cards that `prepare` gives; one run at a time, from before its masks are encoded. */
-async function underProgress(total, prepare) {
-  if (running) return;
-  running = new AbortController();
-  setRunning(true);
-  showProgress(0, total);
-  try {
-    await segmentAll(await prepare(), running.signal, (done) => showProgress(done, total));
-  } catch (problem) {
-    notify(show, problem.message);
-    show.scrollIntoView();
-  } finally {
-    setRunning(false);
-    running = null;
-  }
-}
-
-function setRunning(on) {
-  element("run").hidden = on;
-  element("progress").hidden = !on;
-  if (on) return;
-  results.arrange();
-  countAbsent();
-  announce(`${results.cards.filter((card) => card.map).length} of ${results.cards.length} done.`);
-}
-
-/** Say in how many photographs the object probably is not; nothing where it is in all. */
-function countAbsent() {
-  const count = results.cards.filter((card) => card.absent).length;
-  element("absent-count").hidden = !count;
-  element("absent-count").textContent = `Probably not in ${count} of ${photographs(results.cards.length)}.`;
-}
-
-/** The options that make the service's mask the one that is shown. */
-function shownOptions() {
-  const { threshold, knowsPresence, presence } = results.view;
-  return knowsPresence ? { threshold, presence_threshold: presence } : { threshold };
-}
-
-function showProgress(done, total) {
-  Object.assign(element("progress-bar"), { value: done, max: total });
-  element("progress-text").textContent = `${done} of ${total} done`;
-}
-
-/** Ask the service for the full-size mask, cut-out or JSON, at the thresholds that are shown. */
-async function saveOutput(card, output) {
+/** Let a result show the object as well: its photograph and mask become one more of step 1. */
+async function useToo(card) {
   notify(card.root);
-  try {
-    const response = await segment(card.source, card.query, { output, ...shownOptions() });
-    download(await response.blob(), `${stemOf(card.query.name)}.${SUFFIXES[output]}`);
-  } catch (problem) {
-    notify(card.root, problem.message);
+  const mask = await card.mask();
+  if (!mask.object.includes(1)) {
+    notify(card.root, `Nothing is marked in ${card.query.name}. Open it large and paint over the object first.`);
+    return;
   }
+  if (saved.picked) await saved.openPicked();
+  await editor.addMasked(card.query, mask);
+  tell(`${card.query.name} shows the object as well. See step 1.`);
+}
+
+/** Say in how many photographs the object probably is not, and fold them away where there are others. */
+function showAbsent() {
+  const count = results.cards.filter((card) => card.absent).length;
+  const isUnfolded = unfolded ?? count === results.cards.length;
+  element("absent-toggle").hidden = !count;
+  element("absent-toggle").setAttribute("aria-expanded", String(isUnfolded));
+  element("absent-count").textContent = `Probably not in ${count} of ${photographs(results.cards.length)}`;
+  element("absent-list").hidden = !count || !isUnfolded;
 }
 
 function writeSnippet() {
-  const source = results.cards[0]?.source;
+  const source = results.cards[0]?.request?.source;
   if (!source) return;
   const names = results.cards.map((card) => card.query.name);
-  element("code").textContent = SNIPPETS[language](source, names, shownOptions());
+  element("code").textContent = SNIPPETS[language](source, names, results.options);
 }
 
 /** `name` is "threshold", of a pixel's probability, or "presence", of the whole photograph's. */
@@ -125,7 +78,7 @@ function setThreshold(name, value) {
   element(name).value = 100 * value;
   element(`${name}-value`).textContent = value.toFixed(2);
   results.look({ [name]: value });
-  countAbsent();
+  showAbsent();
   writeSnippet();
 }
 
@@ -133,7 +86,10 @@ function wireView() {
   element("threshold").addEventListener("input", ({ target }) => setThreshold("threshold", target.value / 100));
   element("presence").addEventListener("input", ({ target }) => setThreshold("presence", target.value / 100));
   element("order").addEventListener("change", ({ target }) => results.look({ order: target.value }));
-  element("hide-absent").addEventListener("change", ({ target }) => results.look({ hideAbsent: target.checked }));
+  element("absent-toggle").addEventListener("click", () => {
+    unfolded = element("absent-list").hidden;
+    showAbsent();
+  });
   element("opacity").addEventListener("input", ({ target }) => {
     results.look({ opacity: target.value / 100 });
     element("opacity-value").textContent = `${target.value} %`;
@@ -162,27 +118,65 @@ function wireSnippets() {
 /** Pasted photographs go to step 1 until it shows something, then to step 2. */
 function takePasted(files) {
   if (show.contains(document.activeElement) || !(saved.picked || editor.shots.active)) editor.add(files);
-  else queries.add(files);
+  else giveQueries(files);
+}
+
+async function giveQueries(files) {
+  const said = await queries.take(files);
+  notify(give, said);
+}
+
+/** Removes every photograph of step 2, with its result. */
+async function removeAll() {
+  const corrected = results.cards.filter(({ correction }) => correction).length;
+  const loss = corrected ? ` and ${corrected === 1 ? "one correction" : `${corrected} corrections`}` : "";
+  const question = `Remove ${photographs(queries.files.length)}, the results${loss}?`;
+  if (!results.cards.length || (await confirmed(question, "Remove"))) queries.clear();
 }
 
 function wireSteps() {
   offerExamples("shots", (photograph, mask) => editor.addWithMask(photograph, mask));
-  offerExamples("queries", (photograph) => queries.add([photograph]));
+  offerExamples("queries", (photograph) => giveQueries([photograph]));
   editor.addEventListener("change", () => {
     element("fusion-choice").hidden = editor.shots.shots.length < 2;
   });
   queries.addEventListener("change", () => {
-    const count = queries.files.length;
-    give.querySelector('[data-when="empty"]').hidden = count > 0;
-    element("run").textContent = count > 1 ? `Segment ${count} photographs` : "Segment";
-    notify(give);
+    give.querySelector('[data-when="empty"]').hidden = queries.files.length > 0;
   });
-  onChosen(element("query-file"), (files) => queries.add(files));
-  onDropped(give, (files) => queries.add(files));
+  onChosen(element("query-file"), giveQueries);
+  onDropped(give, giveQueries);
+  element("query-clear").addEventListener("click", removeAll);
   onPasted(takePasted);
   ignoreStrayDrops();
-  element("run").addEventListener("click", run);
-  element("cancel").addEventListener("click", () => running?.abort());
+  listenToKeys({
+    run: () => segmenting.run(),
+    download: () => everything.open(),
+    use: useToo,
+    save: (card) => saveOutput(card, "mask"),
+    cards: () => results.shown,
+  });
+  segmenting.addEventListener("change", () => {
+    showAbsent();
+    writeSnippet();
+  });
+}
+
+/** Whether leaving now would lose something, or leave behind what was made by hand and not downloaded. */
+function isUnsaved() {
+  const hasWork = results.cards.length > 0 || editor.shots.shots.length > 0;
+  return (
+    saved.hasNews ||
+    large.isPending ||
+    segmenting.running !== null ||
+    (hasWork && !session.isSettled) ||
+    results.cards.some(({ correction }) => correction && !correction.isSaved)
+  );
+}
+
+/** Say whether a reload would lose anything. */
+function sayWhatIsKept() {
+  const words = session.isSettled ? "Your work is kept in this browser until you remove it." : "Keeping your work …";
+  element("kept").textContent = session.isKept ? words : "This tab does not keep your work: a reload would lose it.";
 }
 
 /** The thresholds begin where the network's own are; what tells little of presence shows none. */
@@ -202,5 +196,9 @@ async function describeService() {
 wireSteps();
 wireView();
 wireSnippets();
+session.addEventListener("change", sayWhatIsKept);
+window.addEventListener("beforeunload", (event) => isUnsaved() && event.preventDefault());
 await saved.refresh();
+await session.begin();
+segmenting.update();
 await describeService();

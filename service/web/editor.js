@@ -1,11 +1,11 @@
 /** Step 1's controls: the toolbar, the shots, their masks. */
 
+import { admitted, sameAs } from "./admission.js";
 import { download, onChosen, onDropped } from "./intake.js";
 import { announce, notify } from "./notices.js";
 import { Painter } from "./painter.js";
 import { Shot, ShotList } from "./shots.js";
-
-const SIZE_STEP = 1.2;
+import { Toolbar } from "./toolbar.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -19,17 +19,19 @@ export class Editor extends EventTarget {
     this.painter = new Painter(element("stage"));
     this.shots = new ShotList(element("shot-list"));
     this.shots.addEventListener("change", () => this.#update());
-    this.painter.addEventListener("toolchange", () => this.#updateTools());
-    this.#wireTools();
+    this.toolbar = new Toolbar(section.querySelector("[role=toolbar]"), this.painter);
+    this.#onClick("fill-in", () => this.#fillIn());
     this.#wireFiles();
-    section.addEventListener("keydown", (event) => this.#key(event));
+    section.addEventListener("keydown", (event) => this.toolbar.key(event, { f: () => this.#fillIn() }));
     this.#update();
   }
 
-  /** Add photographs as shots; what cannot be shown is said in the notice, the rest are taken. */
+  /** Add photographs as shots; what cannot be is said in the notice, the rest are taken. */
   async add(files) {
+    const { taken, said } = await admitted(files, this.shots.files);
     await this.#attempt(async () => {
-      for (const file of files) this.shots.add(await Shot.open(file));
+      for (const file of taken) this.shots.add(await Shot.open(file));
+      if (said) throw new Error(said);
     });
   }
 
@@ -42,26 +44,26 @@ export class Editor extends EventTarget {
     });
   }
 
+  /**
+   * Add a photograph with what is object in it; one that is there already gets this mask.
+   * @param {{width: number, height: number, object: Uint8Array}} mask of the photograph's own size
+   */
+  async addMasked(photograph, mask) {
+    await this.#attempt(async () => {
+      const known = this.shots.of(await sameAs(photograph, this.shots.files));
+      const shot = known ?? (await Shot.open(photograph));
+      shot.mask.load(mask);
+      if (known) this.shots.activate(known);
+      else this.shots.add(shot);
+    });
+  }
+
   /** What is missing before a request can be made, as a sentence; empty when nothing is. */
   get lack() {
     if (!this.shots.shots.length) return "Choose a photograph that shows the object, then paint over it.";
     const { unpainted } = this.shots;
     if (!unpainted) return "";
     return `Nothing is painted in ${unpainted.file.name}. Paint over the object, or remove the photograph.`;
-  }
-
-  #wireTools() {
-    for (const button of document.querySelectorAll("[data-tool]:not(canvas)")) {
-      button.addEventListener("click", () => this.painter.setTool(button.dataset.tool));
-    }
-    element("brush-size").addEventListener("input", ({ target }) => this.painter.setSize(target.value));
-    this.#onClick("undo", () => this.#mask.undo());
-    this.#onClick("redo", () => this.#mask.redo());
-    this.#onClick("clear", () => this.#mask.clear());
-    this.#onClick("fill-in", () => this.#fillIn());
-    this.#onClick("zoom-in", () => this.painter.zoom(+1));
-    this.#onClick("zoom-out", () => this.painter.zoom(-1));
-    this.#onClick("zoom-fit", () => this.painter.fit());
   }
 
   #wireFiles() {
@@ -97,39 +99,11 @@ export class Editor extends EventTarget {
     element(id).addEventListener("click", act);
   }
 
-  get #mask() {
-    return this.shots.active.mask;
-  }
-
   async #attempt(work) {
     notify(this.section);
     const problem = await work().then(() => null, (error) => error);
     this.#update();
     if (problem) notify(this.section, problem.message);
-  }
-
-  #key(event) {
-    if (!this.shots.active || event.target.matches("input:not([type=range])")) return;
-    const key = event.key.toLowerCase();
-    const command = event.ctrlKey || event.metaKey ? `ctrl+${event.shiftKey ? "shift+" : ""}${key}` : key;
-    const act = {
-      b: () => this.painter.setTool("brush"),
-      e: () => this.painter.setTool("eraser"),
-      h: () => this.painter.setTool("hand"),
-      f: () => this.#fillIn(),
-      "[": () => this.painter.setSize(this.painter.size / SIZE_STEP),
-      "]": () => this.painter.setSize(this.painter.size * SIZE_STEP + 1),
-      "+": () => this.painter.zoom(+1),
-      "=": () => this.painter.zoom(+1),
-      "-": () => this.painter.zoom(-1),
-      0: () => this.painter.fit(),
-      "ctrl+z": () => this.#mask.undo(),
-      "ctrl+shift+z": () => this.#mask.redo(),
-      "ctrl+y": () => this.#mask.redo(),
-    }[command];
-    if (!act) return;
-    event.preventDefault();
-    act();
   }
 
   #update() {
@@ -139,10 +113,8 @@ export class Editor extends EventTarget {
     this.painter.show(active);
     this.painter.draw();
     if (active) {
-      element("undo").disabled = !active.mask.canUndo;
-      element("redo").disabled = !active.mask.canRedo;
+      this.toolbar.update();
       const share = active.mask.share();
-      element("clear").disabled = share === 0;
       element("fill-in").disabled = share === 0 || this.filling;
       element("fill-in").setAttribute("aria-busy", String(this.filling));
       element("painted-share").textContent = this.#painted(share);
@@ -166,12 +138,5 @@ export class Editor extends EventTarget {
     element("mask-format").value = reading.format;
     element("mask-share").textContent =
       reading.share === undefined ? "" : `${(100 * reading.share).toFixed(1)} % of the picture`;
-  }
-
-  #updateTools() {
-    for (const button of document.querySelectorAll("[data-tool]:not(canvas)")) {
-      button.setAttribute("aria-pressed", String(button.dataset.tool === this.painter.tool));
-    }
-    element("brush-size").value = this.painter.size;
   }
 }

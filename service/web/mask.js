@@ -1,20 +1,22 @@
 /** What is painted on one photograph, with its history. */
 
+import { newId } from "./identity.js";
 import { encodeGreyPng } from "./png.js";
 
-/** The colour of objects everywhere on the page: that of the service's overlays. */
+/** The colour of objects where nothing speaks for another: that of the service's overlays. */
 export const TINT = [255, 0, 180];
-const TINT_CSS = `rgb(${TINT.join(" ")})`;
 const HISTORY_BYTES = 192 * 1024 * 1024;
 
 /** A canvas that is opaque on the object; undo and redo swap the rectangles that strokes touched. */
 export class MaskLayer extends EventTarget {
   /** Width and height: those of the scaled photograph; `toPng` has the photograph's own. */
-  constructor(width, height) {
+  constructor(width, height, colour = TINT) {
     super();
+    Object.assign(this, { colour, base: newId() });
     this.canvas = new OffscreenCanvas(width, height);
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-    Object.assign(this.context, { lineCap: "round", strokeStyle: TINT_CSS, fillStyle: TINT_CSS });
+    const style = `rgb(${colour.join(" ")})`;
+    Object.assign(this.context, { lineCap: "round", strokeStyle: style, fillStyle: style });
     this.before = new OffscreenCanvas(width, height);
     this.done = [];
     this.undone = [];
@@ -70,7 +72,7 @@ export class MaskLayer extends EventTarget {
   load({ width, height, object }) {
     const pixels = new ImageData(width, height);
     const words = new Uint32Array(pixels.data.buffer);
-    const [painted] = new Uint32Array(Uint8Array.of(...TINT, 255).buffer);
+    const [painted] = new Uint32Array(Uint8Array.of(...this.colour, 255).buffer);
     for (let i = 0; i < words.length; i++) words[i] = object[i] * painted;
     const full = new OffscreenCanvas(width, height);
     full.getContext("2d").putImageData(pixels, 0, 0);
@@ -80,10 +82,29 @@ export class MaskLayer extends EventTarget {
     });
   }
 
+  /** What is painted, as `restore` takes it: at this canvas's size, and quicker than `toPng`. */
+  toPicture() {
+    return this.canvas.convertToBlob();
+  }
+
+  /** Have what was painted on another page, and nothing to undo. */
+  async restore(picture, state) {
+    const bitmap = await createImageBitmap(picture);
+    this.context.globalCompositeOperation = "copy";
+    this.context.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    Object.assign(this, { base: state, done: [], undone: [] });
+  }
+
   /** Begin a new history: what is painted now is where undo ends. */
   forget() {
-    Object.assign(this, { done: [], undone: [] });
+    Object.assign(this, { base: this.state, done: [], undone: [] });
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** Names what is painted: another after every change, the same again after undo. */
+  get state() {
+    return this.done.at(-1)?.id ?? this.base;
   }
 
   get canUndo() {
@@ -106,10 +127,13 @@ export class MaskLayer extends EventTarget {
 
   /** Share of the photograph that is object, 0 to 1. */
   share() {
+    const { state } = this;
+    if (this.counted?.state === state && !this.stroke) return this.counted.share;
     const alpha = this.#alpha();
     let count = 0;
     for (const value of alpha) count += value > 127;
-    return count / alpha.length;
+    this.counted = { state, share: count / alpha.length };
+    return this.counted.share;
   }
 
   /** An 8-bit grey PNG of the photograph's own size: 255 on the object, 0 elsewhere. */
@@ -151,11 +175,14 @@ export class MaskLayer extends EventTarget {
     const width = Math.min(this.canvas.width, Math.ceil(right)) - x;
     const height = Math.min(this.canvas.height, Math.ceil(bottom)) - y;
     if (width <= 0 || height <= 0) return;
-    this.done.push({ x, y, pixels: this.before.getContext("2d").getImageData(x, y, width, height) });
+    const pixels = this.before.getContext("2d").getImageData(x, y, width, height);
+    this.done.push({ id: newId(), x, y, pixels });
     this.undone = [];
     let bytes = this.done.reduce((sum, { pixels }) => sum + pixels.data.length, 0);
     while (bytes > HISTORY_BYTES && this.done.length > 1) {
-      bytes -= this.done.shift().pixels.data.length;
+      const oldest = this.done.shift();
+      this.base = oldest.id;
+      bytes -= oldest.pixels.data.length;
     }
     this.dispatchEvent(new Event("change"));
   }

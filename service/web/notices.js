@@ -7,6 +7,19 @@ export function notify(element, sentence = "") {
   notice.hidden = !sentence;
 }
 
+const TOAST_MS = 5000;
+let timer = 0;
+
+/** Say what was done, for everybody: to be seen for a while, and told by screen readers. */
+export function tell(sentence) {
+  const toast = document.getElementById("toast");
+  toast.textContent = sentence;
+  toast.hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(() => (toast.hidden = true), TOAST_MS);
+  announce(sentence);
+}
+
 /** Tell screen readers, and nobody else. */
 export function announce(sentence) {
   document.getElementById("status").textContent = sentence;

@@ -3,13 +3,15 @@
 import { segment } from "./api.js";
 
 const TRIES = 3;
+const LOST_S = 1; // until a service that did not answer is tried again
 
 /**
  * Segment every card's query. A photograph that fails says so on its card and the rest go on.
  * @param {import("./results.js").Card[]} cards
  * @param {AbortSignal} signal
  * @param {(done: number) => void} onProgress
- * @returns {Promise<void>} Rejects, and leaves the rest undone, where the supports are at fault.
+ * @returns {Promise<void>} Rejects, and leaves the rest undone, where the supports are at fault or
+ *   the service does not answer.
  */
 export async function segmentAll(cards, signal, onProgress) {
   for (const [index, card] of cards.entries()) {
@@ -22,6 +24,10 @@ export async function segmentAll(cards, signal, onProgress) {
         cards.slice(index).forEach((undone) => undone.fail("Not done: see step 1."));
         throw new Error(inPagesWords(problem.message, card));
       }
+      if (isLost(problem)) {
+        cards.slice(index).forEach((undone) => undone.fail("Not done: the service does not answer."));
+        throw problem;
+      }
       card.fail(inPagesWords(problem.message, card), mayPassLater(problem));
     }
   }
@@ -33,13 +39,14 @@ async function segmentCard(card, signal) {
   const options = { output: "probability" };
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await segment(card.source, card.query, options, signal);
+      const response = await segment(card.request.source, card.query, options, signal);
       const presence = Number(response.headers.get("X-Object-Presence") ?? 1);
       return await card.show(await response.blob(), presence);
     } catch (problem) {
-      if (!problem.retryAfter || attempt === TRIES) throw problem;
-      card.wait(`${problem.message} Trying again in ${problem.retryAfter} s.`);
-      await pause(problem.retryAfter * 1000, signal);
+      const after = isLost(problem) ? LOST_S : problem.retryAfter;
+      if (!after || attempt === TRIES) throw problem;
+      card.wait(`${problem.message} Trying again in ${after} s.`);
+      await pause(after * 1000, signal);
     }
   }
 }
@@ -48,17 +55,22 @@ function isAboutSupports(problem) {
   return problem.field?.startsWith("support") || problem.code === "support_set_not_found";
 }
 
+/** Whether there was no reply at all. */
+export function isLost({ status }) {
+  return status === 0;
+}
+
 /** A request that the service refuses for what is in it is refused again. */
 function mayPassLater({ status }) {
   return status === 429 || !(status >= 400 && status < 500);
 }
 
 /** The service names a request's parts; people know their files. */
-function inPagesWords(message, { query, source }) {
+function inPagesWords(message, { query, request }) {
   return message
     .replace(/\bquery_image\b/gi, query.name)
     .replace(/\bsupport_(image|mask)\[(\d+)\]/gi, (part, kind, index) => {
-      const pair = source.pairs?.[index];
+      const pair = request.source.pairs?.[index];
       if (!pair) return part;
       return kind === "image" ? pair.image.name : `what is painted in ${pair.image.name}`;
     });

@@ -4,7 +4,7 @@ import { exportUrl, thumbnailUrl } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { onChosen } from "./intake.js";
 import { Library, photographs } from "./library.js";
-import { announce, notify } from "./notices.js";
+import { notify, tell } from "./notices.js";
 import { OpenedSet } from "./opened.js";
 
 const element = (id) => document.getElementById(id);
@@ -32,6 +32,21 @@ export class SavedObjects {
     this.#showOpened();
   }
 
+  /** What the object is called, where it has a name. */
+  get name() {
+    return (this.picked ?? this.opened.set)?.name ?? "";
+  }
+
+  /** Whether an open object has something that the service does not have yet. */
+  get hasNews() {
+    return Boolean(this.opened.news);
+  }
+
+  /** Open the object that is picked, to be changed. */
+  openPicked() {
+    return this.#attempt(() => this.#open());
+  }
+
   #wire() {
     const { library, opened } = this;
     const onClick = (id, act) => element(id).addEventListener("click", act);
@@ -41,7 +56,7 @@ export class SavedObjects {
     opened.addEventListener("change", () => this.#showOpened());
     onChosen(element("set-file"), ([file]) => this.#attempt(() => this.#import(file)));
     onClick("using-stop", () => library.pick(null));
-    onClick("using-open", () => this.#attempt(() => this.#open()));
+    onClick("using-open", () => this.openPicked());
     onClick("opened-close", () => this.#close());
     onSubmit("opened", (event) => this.#saveIfWhole(event, () => this.#saveOpened()));
     onSubmit("save", (event) => this.#saveIfWhole(event, () => this.#saveNew()));
@@ -96,7 +111,7 @@ export class SavedObjects {
     const name = element("save-name").value.trim();
     await this.library.save(name, await this.editor.shots.toPairs());
     element("save").reset();
-    announce(`${name} is saved.`);
+    tell(`${name} is saved.`);
   }
 
   async #saveOpened() {
@@ -106,7 +121,7 @@ export class SavedObjects {
       await this.library.refresh();
       this.library.pick(set);
       element("using-open").focus();
-      announce(`${set.name} is saved.`);
+      tell(`${set.name} is saved.`);
     } finally {
       this.#showOpened();
     }
@@ -122,7 +137,7 @@ export class SavedObjects {
     const set = (await this.#mayLeave()) && (await this.library.import(file));
     if (!set) return;
     this.library.pick(set);
-    announce(`${set.name} is imported.`);
+    tell(`${set.name} is imported.`);
   }
 
   /** Whether nothing unsaved of an open object would be lost, or may be. */

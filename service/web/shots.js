@@ -1,6 +1,8 @@
 /** The photographs that show the object, each with what is painted on it. */
 
 import { completeMask, readMask } from "./api.js";
+import { contrasting } from "./colours.js";
+import { newId } from "./identity.js";
 import { MaskLayer } from "./mask.js";
 import { decodeMask, decodePhotograph, drawThumbnail, stemOf } from "./pictures.js";
 
@@ -14,8 +16,8 @@ const REDRAW_MS = 200;
  */
 export class Shot {
   constructor(file, { bitmap, width, height }) {
-    Object.assign(this, { file, bitmap, width, height });
-    this.mask = new MaskLayer(bitmap.width, bitmap.height);
+    Object.assign(this, { id: newId(), file, bitmap, width, height });
+    this.mask = new MaskLayer(bitmap.width, bitmap.height, contrasting(bitmap));
     this.reading = null;
   }
 
@@ -110,6 +112,15 @@ export class ShotList extends EventTarget {
     this.active = shot;
     this.#render();
     this.dispatchEvent(new Event("change"));
+  }
+
+  get files() {
+    return this.shots.map((shot) => shot.file);
+  }
+
+  /** The shot of this file, if there is one. */
+  of(file) {
+    return this.shots.find((shot) => shot.file === file);
   }
 
   /** The first shot without anything painted, if there is one. */

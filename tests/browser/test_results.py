@@ -26,6 +26,7 @@ from pages import (
     segment,
     shown_mask,
 )
+from pictures import encode, photograph
 from service.app import create_app
 from service.settings import read_settings
 from serving import served
@@ -116,7 +117,10 @@ def test_an_error_about_the_supports_is_said_in_step_1_and_ends_the_run(
 ) -> None:
     ready(page, desk)
     give_queries(page, desk / "other.png")
-    give_support(page, *[desk / "second.png"] * 10)
+    others = [desk / f"support {seed}.png" for seed in range(10)]
+    for seed, path in enumerate(others):
+        path.write_bytes(encode(photograph(60, 80, seed=seed)))
+    give_support(page, *others)
     for index in range(1, 11):
         page.locator("#shot-list .pick").nth(index).click()
         paint(page, [(0.5, 0.5), (0.55, 0.5)])

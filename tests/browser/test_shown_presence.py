@@ -74,19 +74,42 @@ def run(page: Page, desk: Path) -> None:
 
 
 def shown_names(page: Page) -> list[str]:
-    return page.locator(".card:visible .name").all_inner_texts()
+    return page.locator(".card:visible .name").all_text_contents()
 
 
 def test_a_photograph_without_the_object_says_so_and_is_not_marked(
     knowing: Page, desk: Path
 ) -> None:
     run(knowing, desk)
+    knowing.click("#absent-toggle")
+    assert shown_names(knowing) == ["dim.png", "light.png", "dark.png"]
     found = knowing.locator(".card .found")
-    expect(found.nth(0)).to_contain_text("Probably not here, presence 0.")
-    expect(found.nth(2)).to_contain_text("of the photograph, score")
-    expect(knowing.locator("#absent-count")).to_have_text("Probably not in 1 of 3 photographs.")
-    assert not shown_mask(knowing, 0).any()
-    assert shown_mask(knowing, 2).any()
+    expect(found.nth(2)).to_contain_text("Probably not here, presence 0.")
+    expect(found.nth(1)).to_contain_text("of the photograph, score")
+    assert not shown_mask(knowing, 2).any()
+    assert shown_mask(knowing, 1).any()
+
+
+def test_photographs_without_the_object_are_counted_and_folded_away(
+    knowing: Page, desk: Path
+) -> None:
+    run(knowing, desk)
+    toggle = knowing.locator("#absent-toggle")
+    expect(toggle).to_have_text("Probably not in 1 of 3 photographs")
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    assert shown_names(knowing) == ["dim.png", "light.png"]
+    toggle.focus()
+    knowing.keyboard.press("Enter")
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    assert shown_names(knowing) == ["dim.png", "light.png", "dark.png"]
+    toggle.click()
+    assert shown_names(knowing) == ["dim.png", "light.png"]
+
+
+def test_where_the_object_is_nowhere_nothing_is_folded_away(knowing: Page, desk: Path) -> None:
+    run(knowing, desk)
+    pages.slide(knowing, "#presence", 100)
+    assert shown_names(knowing) == NAMES
 
 
 def test_both_sliders_begin_where_the_networks_own_thresholds_are(knowing: Page) -> None:
@@ -99,21 +122,19 @@ def test_the_presence_slider_moves_what_is_marked_and_downloads_follow_it(
 ) -> None:
     run(knowing, desk)
     pages.slide(knowing, "#presence", 0)
-    expect(knowing.locator("#absent-count")).to_be_hidden()
+    expect(knowing.locator("#absent-toggle")).to_be_hidden()
     assert shown_mask(knowing, 0).any()
     expect(knowing.locator("#code")).to_contain_text("presence_threshold=0")
+    record = json.loads(downloaded(knowing, ".card [data-output=json]"))
+    assert (record["found"], record["presence_threshold"]) == (True, 0)
     pages.slide(knowing, "#presence", 100)
-    expect(knowing.locator("#absent-count")).to_have_text("Probably not in 3 of 3 photographs.")
-    record = json.loads(downloaded(knowing, ".card:nth-child(3) [data-output=json]"))
-    assert (record["found"], record["presence_threshold"]) == (False, 1)
+    expect(knowing.locator("#absent-toggle")).to_have_text("Probably not in 3 of 3 photographs")
 
 
-def test_photographs_are_sorted_and_hidden_by_presence(knowing: Page, desk: Path) -> None:
+def test_photographs_are_sorted_by_presence_and_put_aside(knowing: Page, desk: Path) -> None:
     run(knowing, desk)
-    assert shown_names(knowing) == NAMES
+    assert shown_names(knowing) == ["dim.png", "light.png"]
     knowing.select_option("#order", "presence")
-    assert shown_names(knowing) == NAMES[::-1]
-    knowing.check("#hide-absent")
     assert shown_names(knowing) == ["light.png", "dim.png"]
     pages.slide(knowing, "#presence", 0)
     assert shown_names(knowing) == NAMES[::-1]
@@ -123,7 +144,7 @@ def test_photographs_are_sorted_and_hidden_by_presence(knowing: Page, desk: Path
 
 def test_a_network_without_presence_shows_nothing_of_it(unknowing: Page, desk: Path) -> None:
     run(unknowing, desk)
-    for control in ("#presence", "#order", "#hide-absent", "#absent-count"):
+    for control in ("#presence", "#order", "#absent-toggle"):
         expect(unknowing.locator(control)).to_be_hidden()
     expect(unknowing.locator(".card .found").first).not_to_contain_text("presence")
     expect(unknowing.locator("#code")).not_to_contain_text("presence")

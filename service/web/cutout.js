@@ -1,0 +1,27 @@
+/** A photograph with nothing but the object, of full size. */
+
+import { decodePhotograph } from "./pictures.js";
+
+const FEATHER_SHARE = 1 / 500; // of the longer side, as the service's
+
+/**
+ * @param {File} photograph
+ * @param {{width: number, height: number, object: Uint8Array}} mask of the photograph's size
+ * @returns {Promise<Blob>} PNG, transparent around the object
+ */
+export async function cutOut(photograph, { width, height, object }) {
+  const { bitmap } = await decodePhotograph(photograph, Infinity);
+  const stencil = new OffscreenCanvas(width, height);
+  const pixels = new ImageData(width, height);
+  for (let i = 0; i < object.length; i++) pixels.data[4 * i + 3] = 255 * object[i];
+  stencil.getContext("2d").putImageData(pixels, 0, 0);
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.filter = `blur(${Math.max(0.5, Math.max(width, height) * FEATHER_SHARE)}px)`;
+  context.drawImage(stencil, 0, 0);
+  context.filter = "none";
+  context.globalCompositeOperation = "source-in";
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return canvas.convertToBlob();
+}
