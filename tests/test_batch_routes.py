@@ -340,7 +340,7 @@ def test_a_query_that_fails_in_a_batch_counts_as_a_problem(client: TestClient) -
     ask(client, query(1), BROKEN, headers=LINES)
     metrics = client.get("/metrics").text
     assert 'sgone_problems_total{code="undecodable_image"} 3.0' in metrics
-    assert 'sgone_requests_total{route="/segment/batch",status="200"} 2.0' in metrics
+    assert 'sgone_requests_total{method="POST",route="/segment/batch",status="200"} 2.0' in metrics
 
 
 def test_each_record_is_sent_as_soon_as_it_is_done(

@@ -34,7 +34,7 @@ def test_what_waits_at_its_deadline_is_answered_504_and_never_computed(settings:
         assert (await post(client)).status_code == 200
         assert engine.computed == 2
         metrics = (await client.get("/metrics")).text
-        assert 'sgone_requests_total{route="/segment",status="504"} 1.0' in metrics
+        assert 'sgone_requests_total{method="POST",route="/segment",status="504"} 1.0' in metrics
         assert 'sgone_problems_total{code="deadline_exceeded"} 1.0' in metrics
 
     run(test, settings)

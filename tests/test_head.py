@@ -28,4 +28,7 @@ def test_a_refused_method_is_told_that_head_is_answered(client) -> None:
 
 def test_head_is_counted_under_its_route(client) -> None:
     client.head("/healthz")
-    assert 'sgone_requests_total{route="/healthz",status="200"}' in client.get("/metrics").text
+    assert (
+        'sgone_requests_total{method="HEAD",route="/healthz",status="200"}'
+        in client.get("/metrics").text
+    )

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +20,7 @@ from service.metrics.logs import ACCESS, JsonLines, TextLines
 from service.release import installed_version
 from service.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[1]
 SECRET = "/root/secret"
 
 
@@ -115,15 +118,36 @@ def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
     client.post("/segment", files=one_shot_form())
     client.post("/segment", files=one_shot_form()[:2])
     counts = samples(client)
-    assert counts["sgone_requests_total", "/segment", "200"] == 2
-    assert counts["sgone_requests_total", "/segment", "422"] == 1
+    assert counts["sgone_requests_total", "POST", "/segment", "200"] == 2
+    assert counts["sgone_requests_total", "POST", "/segment", "422"] == 1
     assert counts["sgone_request_seconds_count", "/segment"] == 3
+
+
+def test_unknown_methods_share_one_label(client: TestClient) -> None:
+    for method in ("BREW", "WHEN"):
+        client.request(method, "/segment")
+    assert samples(client)["sgone_requests_total", "other", "/segment", "405"] == 2
+
+
+def test_series_have_no_times_at_which_they_were_made(client: TestClient) -> None:
+    client.get("/healthz")
+    assert not [name for name, *_ in samples(client) if name.endswith("_created")]
+
+
+def test_alerts_ask_for_metrics_that_are_there(client: TestClient) -> None:
+    rules = (ROOT / "docker" / "alerts.yml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\b(?:sgone|process)_\w+", rules))
+    assert len(asked) > 4
+    client.get("/healthz")
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    there = {name for family in families for name in (family.name, f"{family.name}_total")}
+    assert asked <= there
 
 
 def test_unknown_paths_share_one_label(client: TestClient) -> None:
     for path in ("/a", "/b", "/c"):
         client.get(path)
-    assert samples(client)["sgone_requests_total", "unmatched", "404"] == 3
+    assert samples(client)["sgone_requests_total", "GET", "unmatched", "404"] == 3
 
 
 @pytest.mark.parametrize("stage", ["decode", "queue", "encode", "segment", "render"])
@@ -149,8 +173,8 @@ def test_two_apps_in_a_process_count_apart(settings: Settings, engine: Engine) -
         TestClient(create_app(settings, engine)) as second,
     ):
         first.get("/healthz")
-        assert samples(first)["sgone_requests_total", "/healthz", "200"] == 1
-        assert ("sgone_requests_total", "/healthz", "200") not in samples(second)
+        assert samples(first)["sgone_requests_total", "GET", "/healthz", "200"] == 1
+        assert ("sgone_requests_total", "GET", "/healthz", "200") not in samples(second)
 
 
 def test_a_clients_request_id_comes_back(client: TestClient) -> None:
@@ -243,7 +267,7 @@ def test_an_unforeseen_failure_tells_the_client_nothing_but_its_request_id(
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert SECRET in JsonLines().format(record)
     assert body["request_id"] in JsonLines().format(record)
-    assert samples(failing_client)["sgone_requests_total", "/segment", "500"] == 1
+    assert samples(failing_client)["sgone_requests_total", "POST", "/segment", "500"] == 1
 
 
 def test_an_unknown_path_is_a_problem(client: TestClient) -> None:

@@ -54,7 +54,7 @@ def test_what_waits_for_a_client_that_has_left_is_never_computed(settings: Setti
         await post(client)
         assert engine.computed == 2
         metrics = (await client.get("/metrics")).text
-        assert 'sgone_requests_total{route="/segment",status="499"} 1.0' in metrics
+        assert 'sgone_requests_total{method="POST",route="/segment",status="499"} 1.0' in metrics
 
     run(test, settings)
 

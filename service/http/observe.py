@@ -66,7 +66,7 @@ class Observe:
     def _report(self, scope: Scope, observed: "_Observed") -> None:
         seconds = time.perf_counter() - observed.started
         route = getattr(scope.get("route"), "path", "unmatched")
-        self.telemetry.requests.labels(route, str(observed.status)).inc()
+        self.telemetry.count_request(scope["method"], route, observed.status)
         self.telemetry.request_seconds.labels(route).observe(seconds)
         if "code" in scope["state"]:
             self.telemetry.count_problem(scope["state"]["code"])

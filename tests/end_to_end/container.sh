@@ -175,7 +175,7 @@ metric() { # QUERY: the value that Prometheus has for it, or nothing
 metric_is() { [[ $(metric "$1") == "$2" ]]; }
 
 check_metrics() {
-  local counter='sgone_requests_total{job="sg-one-service",route="/segment/kshot",status="200"}'
+  local counter='sgone_requests_total{job="sg-one-service",method="POST",route="/segment/kshot",status="200"}'
   wait_until 40 "Prometheus has 2 of $counter" metric_is "$counter" 2
   ok "Prometheus: up $(metric up), mean seconds of the segment stage $(metric \
     'sum(sgone_stage_seconds_sum{stage="segment"}) / sum(sgone_stage_seconds_count{stage="segment"})')"
