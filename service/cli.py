@@ -4,6 +4,7 @@ import os
 
 import click
 
+from service.commands.connecting import connect
 from service.commands.segmenting import segment
 from service.commands.serving import graphs, info, openapi, prepare, serve
 from service.commands.supports import supports
@@ -56,5 +57,6 @@ for command in (
     composites,
     regions,
     supports,
+    connect,
 ):
     main.add_command(command)

@@ -8,6 +8,9 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
+url_option = click.option(
+    "--url", required=True, help="Address of the service, such as http://127.0.0.1:8000."
+)
 checkpoint_option = click.option(
     "--checkpoint", type=ANY_PATH, help="Checkpoint file.  [default: the shipped one]"
 )

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.commands.parameters import url_option
 from service.flags import check_unwritten
 
 if TYPE_CHECKING:
     from service.folders.stored import StoredSets
-
-url_option = click.option(
-    "--url", required=True, help="Address of the service, such as http://127.0.0.1:8000."
-)
 
 
 @click.group()

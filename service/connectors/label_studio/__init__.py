@@ -1,0 +1,1 @@
+"""Label Studio's machine learning backend: predictions for tasks, supports from annotations."""
