@@ -52,6 +52,16 @@ def label_studio(
     running.run(url, studio, token_file, state, host, port)
 
 
+@connect.command("x-anylabeling")
+@_address(9091)
+def x_anylabeling(url: str, host: str, port: int) -> None:
+    """Be the remote server of X-AnyLabeling, with the stored sets as its classes."""
+    _check_client()
+    from service.connectors import x_anylabeling
+
+    x_anylabeling.run(url, host, port)
+
+
 def _check_client() -> None:
     from service.folders.sources import check_client
 
