@@ -5,7 +5,7 @@ import os
 import click
 
 from service.commands.connecting import connect
-from service.commands.segmenting import segment
+from service.commands.segmenting import complete, segment
 from service.commands.serving import graphs, info, openapi, prepare, serve
 from service.commands.supports import supports
 from service.commands.training import (
@@ -45,6 +45,7 @@ def main() -> None:
 for command in (
     serve,
     segment,
+    complete,
     train,
     distill,
     evaluate,

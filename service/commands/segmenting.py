@@ -1,22 +1,24 @@
-"""``sgone segment``: masks of files and folders."""
+"""``sgone segment`` and ``sgone complete``: masks of files and folders."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.commands.parameters import (
-    ANY_PATH,
     EXISTING,
     EXISTING_FILE,
-    checkpoint_option,
-    device_option,
-    executor_option,
-    format_option,
     fusion_option,
-    instances_option,
-    precision_option,
+    network_options,
+    results_options,
+    shaping_options,
 )
+
+if TYPE_CHECKING:
+    from service.folders.sweep import Finder, Sweep
+    from service.options import AnyOptions, Options
 
 
 @click.command()
@@ -25,30 +27,14 @@ from service.commands.parameters import (
 @click.option("--mask", "masks", type=EXISTING_FILE, multiple=True,
               help="Its mask, or a rough mark (.json), for each --support in order.")  # fmt: skip
 @click.argument("queries", type=EXISTING, nargs=-1, required=True)
-@click.option("--out", type=ANY_PATH, required=True, help="Folder for the results.")
-@format_option
-@instances_option
-@click.option("--overwrite", is_flag=True, help="Do again what is there.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,
-              help="Queries at a time.")  # fmt: skip
-@click.option("--url", help="Ask the service at this address instead of a network here.")
+@results_options
 @click.option("--support-set", help="With --url: a stored set, by name or id, as the supports.")
 @click.option("--label", help="Name of the object's class.  [default: the set's, or object]")
-@click.option("--mask-format", metavar="FORMAT", help="What is object in the masks: light, "
-              "on_white, labels, alpha or visible.  [default: auto, as the file says]")  # fmt: skip
-@click.option("--threshold", metavar="NUMBER", help="Object is above it.  [default: the network's]")
 @click.option("--presence-threshold", metavar="NUMBER",
               help="Mark nothing below it; 0 always marks.  [default: the network's]")  # fmt: skip
-@click.option("--no-refine", "refine", is_flag=True, flag_value="false",
-              help="Borders as the network draws them.")  # fmt: skip
-@click.option("--min-area", metavar="PIXELS", help="Drop smaller parts.  [default: 0]")
-@click.option("--fill-holes", is_flag=True, flag_value="true", help="Fill what is enclosed.")
-@click.option("--largest-component", is_flag=True, flag_value="true", help="Keep one part only.")
+@shaping_options
 @fusion_option
-@checkpoint_option
-@executor_option
-@device_option
-@precision_option
+@network_options
 def segment(
     queries: tuple[Path, ...],
     out: Path,
@@ -62,15 +48,69 @@ def segment(
     What is done already is skipped, so that the same command goes on where it was stopped.
     """
     from service.folders.sources import Sources
-    from service.folders.sweep import plan_sweep, run
-    from service.options import KShotOptions, read_options
+    from service.folders.sweep import plan_sweep
+    from service.options import KShotOptions
 
-    texts = {name: given.pop(name) for name in KShotOptions.model_fields if name in given}
+    options = _read(KShotOptions, given)
     sources = Sources(**given)
-    options = read_options(KShotOptions, {k: text for k, text in texts.items() if text is not None})
+    sweep = plan_sweep(queries, out, formats)
+    _run(sweep, lambda: sources.open(options), options, overwrite, jobs)
+
+
+@click.command()
+@click.option("--mark", type=EXISTING, required=True,
+              help="Rough mark (.json) or mask of the photograph, or a folder with one of each.",
+              )  # fmt: skip
+@click.argument("photographs", type=EXISTING, nargs=-1, required=True)
+@results_options
+@click.option("--label", help="Name of the object's class.  [default: object]")
+@click.option("--presence-threshold", metavar="NUMBER",
+              help="Mark nothing below it.  [default: 0, which always marks]")  # fmt: skip
+@shaping_options
+@network_options
+def complete(
+    photographs: tuple[Path, ...],
+    mark: Path,
+    out: Path,
+    formats: tuple[Any, ...],
+    overwrite: bool,
+    jobs: int,
+    **given: Any,
+) -> None:
+    """Make masks of what is roughly marked in PHOTOGRAPHS: images, and folders of them.
+
+    A folder of marks has one for each photograph, of its name but for the suffix. Photographs
+    without a mark are left out.
+    """
+    from service.folders.completing import Completion, marked
+    from service.folders.sweep import plan_sweep
+    from service.options import CompletionOptions
+
+    options = _read(CompletionOptions, given)
+    completion = Completion(**given)
+    sweep, marks = marked(plan_sweep(photographs, out, formats), mark)
+    _run(sweep, lambda: completion.open(marks, options), options, overwrite, jobs)
+
+
+def _read(kind: "type[AnyOptions]", given: dict[str, Any]) -> "AnyOptions":
+    """Take those of ``kind`` out of the flags."""
+    from service.options import read_options
+
+    texts = {name: given.pop(name) for name in kind.model_fields if name in given}
+    return read_options(kind, {name: text for name, text in texts.items() if text is not None})
+
+
+def _run(
+    sweep: "Sweep",
+    opening: Callable[[], "AbstractContextManager[Finder]"],
+    options: "Options",
+    overwrite: bool,
+    jobs: int,
+) -> None:
+    from service.folders.sweep import run
+
     try:
-        sweep = plan_sweep(queries, out, formats)
-        with sources.open(options) as finder:
+        with opening() as finder:
             failed = run(sweep, finder, options, overwrite=overwrite, jobs=jobs)
     except KeyboardInterrupt:
         click.echo("Stopped; the same command (without --overwrite) goes on from here.", err=True)

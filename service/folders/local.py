@@ -1,12 +1,13 @@
 """Segmenting files with a network on this machine, without a server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from service.folders.outputs import Found
-from service.folders.photographs import pair_ids, read_pairs
-from service.options import KShotOptions
+from service.folders.photographs import OWN_MARKS, pair_ids, read_pairs
+from service.images.given import read_shown
+from service.options import CompletionOptions, KShotOptions
 from service.segmenter import Segmenter
 from service.settings import Settings
 
@@ -27,14 +28,38 @@ class LocalFinder:
         self._options = options
         self._segmenter = Segmenter(settings=settings)
         self._supports = self._segmenter.encode(parts, mask_format=options.mask_format)
-        self.facts: dict[str, Any] = {
-            "supports": pair_ids(parts),
-            "checkpoint_sha256": self._segmenter.checkpoint.sha256,
-            "input_side": self._segmenter.input_side,
-        }
+        self.facts = {"supports": pair_ids(parts), **_network_of(self._segmenter)}
 
     def find(self, query: Path) -> Found:
         """Raises ServiceError for a query that cannot be used."""
         photograph = self._segmenter.photograph(query)
         finding = self._segmenter.find(photograph, self._supports, self._options)
         return Found(finding.mask, finding.score, finding.presence, lambda: photograph)
+
+
+class LocalCompleter:
+    """Makes a mask of each photograph's own mark. Several threads may call ``find``."""
+
+    label: str | None = None
+
+    def __init__(
+        self, settings: Settings, marks: Mapping[Path, Path], options: CompletionOptions
+    ) -> None:
+        self._marks = marks
+        self._options = options
+        self._segmenter = Segmenter(settings=settings)
+        self.facts = {"supports": OWN_MARKS, **_network_of(self._segmenter)}
+
+    def find(self, query: Path) -> Found:
+        """Raises ServiceError for a photograph or mark that cannot be used."""
+        photograph = self._segmenter.photograph(query)
+        mark = read_shown(self._marks[query])
+        finding = self._segmenter.fill(photograph, mark, self._options)
+        return Found(finding.mask, finding.score, finding.presence, lambda: photograph)
+
+
+def _network_of(segmenter: Segmenter) -> dict[str, Any]:
+    return {
+        "checkpoint_sha256": segmenter.checkpoint.sha256,
+        "input_side": segmenter.input_side,
+    }

@@ -15,6 +15,9 @@ SUFFIXES = (
     *(".avif", ".heic", ".heif", ".jp2"),
 )
 
+OWN_MARKS = "a mark of each photograph"
+"""What a run's note has in the place of supports where photographs are their own."""
+
 
 class Query(NamedTuple):
     """A photograph, and its name below ``--out``: the path from the folder that was given."""

@@ -35,12 +35,7 @@ class Sources:
             raise click.UsageError("give --support and --mask, or else --support-set")
         if self.support_set and not self.url:
             raise click.UsageError("--support-set is one of a service; say which with --url")
-        local = (self.checkpoint, self.executor, self.device, self.precision)
-        if self.url and any(local):
-            raise click.UsageError(
-                "--checkpoint, --executor, --device and --precision are for a network here; "
-                "leave out --url"
-            )
+        check_place(self.url, self.checkpoint, self.executor, self.device, self.precision)
 
     def open(self, options: KShotOptions) -> AbstractContextManager[Finder]:
         """Read the supports, then load the network or reach the service, which needs no torch."""
@@ -59,6 +54,15 @@ class Sources:
         from service.folders.remote import asking
 
         return asking(self.url, self.support_set or pairs, options, settings)
+
+
+def check_place(url: str | None, *of_a_network_here: object) -> None:
+    """Raise click.UsageError for a service and a network here."""
+    if url and any(of_a_network_here):
+        raise click.UsageError(
+            "--checkpoint, --executor, --device and --precision are for a network here; "
+            "leave out --url"
+        )
 
 
 def check_client() -> None:

@@ -24,7 +24,7 @@ from service.folders.outputs import (
 from service.folders.photographs import Query, list_queries
 from service.formats.catalogue import Writer, documents, photograph_files
 from service.formats.record import UNNAMED, Export
-from service.options import FormatName, KShotOptions
+from service.options import FormatName, Options
 
 RUN_FILE = "sgone-segment.json"
 # Of the options, those that make a mask what it is.
@@ -69,7 +69,7 @@ def plan_sweep(paths: Iterable[Path], out: Path, formats: Iterable[FormatName]) 
     return sweep
 
 
-def run(sweep: Sweep, finder: Finder, options: KShotOptions, *, overwrite: bool, jobs: int) -> int:
+def run(sweep: Sweep, finder: Finder, options: Options, *, overwrite: bool, jobs: int) -> int:
     """Write what is not there yet; returns how many queries failed.
 
     Raises SettingsError where ``out`` holds the results of other supports or options, or
