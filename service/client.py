@@ -156,6 +156,20 @@ class FoundObject:
         """(H, W) true on the object."""
         return decode_rle(self.segmentation)
 
+    def detections(self) -> dict[str, NDArray[Any]]:
+        """The arguments of supervision.Detections: the object, or each of its ``instances``."""
+        whole: list[FoundObject | Instance] = [self] if self.found else []
+        parts = whole if self.instances is None else self.instances
+        boxes = np.array([part.bbox for part in parts], np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        height, width = self.segmentation["size"]
+        return {
+            "xyxy": boxes,
+            "mask": np.array([part.mask for part in parts], np.bool_).reshape(-1, height, width),
+            "confidence": np.full(len(parts), self.score),
+            "class_id": np.zeros(len(parts), np.intp),
+        }
+
 
 @dataclass(frozen=True)
 class Segmentation(FoundObject):

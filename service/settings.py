@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         ),
     ] = 20
     max_queries: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Queries of one request to /segment/batch.")
+        int, Field(ge=1, le=1_000_000, description="Queries of one batch, masks of /annotations.")
     ] = 1000
     max_image_pixels: Annotated[
         int,
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     ] = 64 * 1024 * 1024
     max_batch_bytes: Annotated[
         int,
-        Field(ge=1, description="Bytes of one body of /segment/batch, which is kept on disk."),
+        Field(ge=1, description="Bytes of one body of a batch or /annotations, kept on disk."),
     ] = 1024 * 1024 * 1024
     max_bodies_bytes: Annotated[
         int,

@@ -343,6 +343,19 @@ def test_masks_of_another_kind_are_not_mixed_with_those_there(
     assert sgone(*local, *changed, "--overwrite", folder / "1.png").exit_code == 0
 
 
+def test_parts_and_whole_masks_are_not_mixed_and_older_runs_go_on(
+    local: list[Any], folder: Path, masks: Path
+) -> None:
+    assert sgone(*local, "--format", "coco", folder / "1.png").exit_code == 0
+    refused = one_sentence(sgone(*local, "--format", "coco", "--instances", folder))
+    assert "made with another instances" in refused
+    note = json.loads((masks / "sgone-segment.json").read_bytes())
+    del note["instances"]  # as releases before it wrote it
+    (masks / "sgone-segment.json").write_text(json.dumps(note), encoding="utf-8")
+    assert sgone(*local, "--format", "coco", folder).exit_code == 0
+    assert len(json.loads((masks / "annotations.json").read_bytes())["images"]) == 2
+
+
 def test_a_bad_query_is_named_and_the_rest_go_on(
     local: list[Any], folder: Path, masks: Path
 ) -> None:
