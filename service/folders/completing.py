@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from service.errors import SettingsError
 from service.folders.photographs import SUFFIXES, Query
-from service.folders.sources import check_client, check_place
+from service.folders.sources import Place, check_client
 from service.folders.sweep import Finder, Sweep
 from service.options import CompletionOptions
-from service.settings import read_settings
 
 Marks = Mapping[Path, Path]
 """The mark of each photograph."""
@@ -42,28 +41,13 @@ def marked(sweep: Sweep, mark: Path) -> tuple[Sweep, Marks]:
     return replace(sweep, queries=queries), marks
 
 
-@dataclass(frozen=True)
-class Completion:
-    """The flags that say by what masks are made; click.UsageError where they exclude each other."""
-
-    url: str | None
-    checkpoint: Path | None
-    executor: str | None
-    device: str | None
-    precision: str | None
-
-    def __post_init__(self) -> None:
-        check_place(self.url, self.checkpoint, self.executor, self.device, self.precision)
+class Completion(Place):
+    """Where masks are made of marks."""
 
     @contextmanager
     def open(self, marks: Marks, options: CompletionOptions) -> Iterator[Finder]:
         """Load the network, or reach the service, which needs none here."""
-        settings = read_settings(
-            checkpoint=self.checkpoint,
-            executor=self.executor,
-            device=self.device,
-            precision=self.precision,
-        )
+        settings = self.settings()
         if self.url is None:
             from service.folders.local import LocalCompleter
 

@@ -10,21 +10,47 @@ import click
 
 from service.folders.sweep import Finder
 from service.options import KShotOptions
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 
 
 @dataclass(frozen=True)
-class Sources:
-    """The flags of the command. Raises click.UsageError for flags that exclude each other."""
+class Place:
+    """The flags that say where a network runs.
 
-    supports: Sequence[Path]
-    masks: Sequence[Path]
-    support_set: str | None
+    Raises click.UsageError for a service and a network here at once.
+    """
+
     url: str | None
     checkpoint: Path | None
     executor: str | None
     device: str | None
     precision: str | None
+
+    def __post_init__(self) -> None:
+        local = (self.checkpoint, self.executor, self.device, self.precision)
+        if self.url and any(local):
+            raise click.UsageError(
+                "--checkpoint, --executor, --device and --precision are for a network here; "
+                "leave out --url"
+            )
+
+    def settings(self) -> Settings:
+        """Of a network here, and of what reads photographs."""
+        return read_settings(
+            checkpoint=self.checkpoint,
+            executor=self.executor,
+            device=self.device,
+            precision=self.precision,
+        )
+
+
+@dataclass(frozen=True)
+class Sources(Place):
+    """The flags of the command. Raises click.UsageError for flags that exclude each other."""
+
+    supports: Sequence[Path]
+    masks: Sequence[Path]
+    support_set: str | None
 
     def __post_init__(self) -> None:
         if len(self.supports) != len(self.masks):
@@ -35,34 +61,19 @@ class Sources:
             raise click.UsageError("give --support and --mask, or else --support-set")
         if self.support_set and not self.url:
             raise click.UsageError("--support-set is one of a service; say which with --url")
-        check_place(self.url, self.checkpoint, self.executor, self.device, self.precision)
+        super().__post_init__()
 
     def open(self, options: KShotOptions) -> AbstractContextManager[Finder]:
         """Read the supports, then load the network or reach the service, which needs no torch."""
-        settings = read_settings(
-            checkpoint=self.checkpoint,
-            executor=self.executor,
-            device=self.device,
-            precision=self.precision,
-        )
         pairs = list(zip(self.supports, self.masks, strict=True))
         if self.url is None:
             from service.folders.local import LocalFinder
 
-            return nullcontext(LocalFinder(settings, pairs, options))
+            return nullcontext(LocalFinder(self.settings(), pairs, options))
         check_client()
         from service.folders.remote import asking
 
-        return asking(self.url, self.support_set or pairs, options, settings)
-
-
-def check_place(url: str | None, *of_a_network_here: object) -> None:
-    """Raise click.UsageError for a service and a network here."""
-    if url and any(of_a_network_here):
-        raise click.UsageError(
-            "--checkpoint, --executor, --device and --precision are for a network here; "
-            "leave out --url"
-        )
+        return asking(self.url, self.support_set or pairs, options, self.settings())
 
 
 def check_client() -> None:
