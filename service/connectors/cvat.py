@@ -38,7 +38,7 @@ class Detector:
     def detect(
         self, context: cvataa.DetectionFunctionContext, image: Image.Image
     ) -> list[cvataa.DetectionAnnotation]:
-        """Raises ConnectorError and SegmentationError, which end cvat-cli with their sentence."""
+        """Raises ConnectorError and SegmentationError, which end cvat-cli."""
         found = find_objects(
             self._client, image, self._sets, presence_threshold=context.conf_threshold
         )

@@ -39,6 +39,7 @@ class FakeStudio:
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     label_config: str = BRUSH
     refusal: int = 0
+    broken: set[str] = field(default_factory=set)
     access: str = "first"
     asked: list[str] = field(default_factory=list)
 
@@ -76,6 +77,8 @@ class FakeStudio:
 
     def _answer(self, path: str, request: Request) -> Response:
         self.asked.append(path)
+        if path in self.broken:
+            return Response(status_code=500)
         if self.refusal:
             return Response(status_code=self.refusal)
         allowed = (f"Token {LEGACY}", f"Bearer {self.access}")

@@ -246,6 +246,20 @@ def test_an_annotation_that_cannot_be_used_is_left_and_the_next_is_learned(
     wait_until(lambda: shots(service) == {"Mug": 2})
 
 
+def test_a_photograph_that_label_studio_fails_on_keeps_no_other_waiting(
+    backend: Backend, service: SegmentationClient, mug: str, task: dict[str, Any], ledger: Ledger
+) -> None:
+    path = backend.fake.add_task(8, PHOTOGRAPH)["data"]["photo"]
+    backend.fake.broken.add(path)
+    backend.fake.annotate(1, 8, [drawn(object_mask())])
+    backend.fake.annotate(2, TASK, [drawn(object_mask())])
+    backend.hear("ANNOTATIONS_CREATED", annotation=[{"id": 1}, {"id": 2}])
+    wait_until(lambda: [change.subject for change in ledger.pending()] == [1])
+    assert shots(service) == {"Mug": 2}
+    backend.fake.broken.clear()
+    wait_until(lambda: shots(service) == {"Mug": 3})
+
+
 def test_a_full_set_stays_as_it_is(
     backend: Backend, service: SegmentationClient, mug: str, task: dict[str, Any], ledger: Ledger
 ) -> None:
