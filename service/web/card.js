@@ -108,8 +108,15 @@ export class Card {
     this.#part(".picture").disabled = false;
     this.root.style.setProperty("--ratio", Math.min(Math.max(width / height, NARROWEST), WIDEST));
     this.measure();
+    this.#chooseColour();
     if (this.map) this.drawOverlay();
     else if (this.visible) this.draw();
+  }
+
+  /** Once photograph and mask are both there, the tint is one that stands out on what lies below. */
+  #chooseColour() {
+    const canvas = this.#part(".photograph");
+    if (canvas.width && this.map) this.colour = contrasting(canvas, this.map);
   }
 
   /** Say what went wrong; `again` offers another try. */
@@ -171,7 +178,7 @@ export class Card {
     if (this.visible) {
       Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
-      this.colour = contrasting(bitmap, this.map);
+      this.#chooseColour();
       this.drawOverlay();
     }
     bitmap.close();

@@ -11,7 +11,7 @@ const OTHERS = [
 ];
 const SIDE = 48; // the photograph is looked at in so many cells across and down
 const LEAST_SHARE = 0.2; // how well a colour shows is how well it does where it does worst
-const RELUCTANCE = 1.15; // one colour everywhere is easier on the eye
+const RELUCTANCE = 1.5; // one colour for nearly all is easier on the eye
 
 /**
  * @param {CanvasImageSource} photograph

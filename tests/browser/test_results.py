@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
 import pages
@@ -31,6 +32,13 @@ from service.app import create_app
 from service.settings import read_settings
 from serving import served
 
+TINT = """
+canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const at = 4 * Array.from({ length: data.length / 4 }).findIndex((_, i) => data[4 * i + 3] > 0);
+  return [...data.slice(at, at + 3)];
+}
+"""
 REPOSITORY = Path(__file__).parents[2]
 
 pytestmark = IN_CHROMIUM
@@ -90,6 +98,24 @@ def test_nothing_painted_and_nothing_to_segment_are_said_in_their_steps(
         "Nothing is painted in support.png. Paint over the object, or remove the photograph."
     )
     expect(page.locator(".card")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("below", "is_magenta"), [((128, 128, 128), True), ((230, 20, 160), False)]
+)
+def test_a_tint_stands_out_on_what_lies_below(
+    page: Page, desk: Path, below: tuple[int, int, int], is_magenta: bool
+) -> None:
+    Image.new("RGB", (120, 90), below).save(desk / "plain.png")
+    give_support(page, desk / "support.png")
+    paint(page, STROKE)
+    give_queries(page, desk / "plain.png")
+    segment(page)
+    pages.slide(page, "#threshold", 1)
+    page.uncheck("#outline")
+    assert shown_mask(page).any()
+    red, green, blue = page.locator(".overlay").evaluate(TINT)
+    assert (red > 200 and green < 50 and blue > 130) == is_magenta
 
 
 def busy(route: Route) -> None:
