@@ -41,14 +41,16 @@ export class Session extends EventTarget {
   }
 
   /** Keep a card's result and correction. */
-  keepCard({ query, result, correction }) {
-    if (!result || !this.store) return;
+  keepCard(card) {
+    const { query, result, correction } = card;
+    if (!result || !this.store || !this.results.cards.includes(card)) return;
     const { source, ...rest } = result;
     if (!this.known.sources.has(result.of)) {
       this.known.sources.add(result.of);
       this.#write("put", "sources", result.of, source);
     }
     this.#write("put", "results", this.#idOf(query), { result: rest, correction });
+    this.#forgetSources();
   }
 
   async #bringBack() {
@@ -91,10 +93,17 @@ export class Session extends EventTarget {
       card.request = { source, mark: result.of };
       card.take({ result: { ...result, source }, correction });
     }
-    const used = new Set([...results.values()].map(({ result }) => result.of));
-    for (const mark of sources.keys()) {
-      if (used.has(mark)) this.known.sources.add(mark);
-      else this.#write("remove", "sources", mark);
+    this.known.sources = new Set(sources.keys());
+    this.#forgetSources();
+  }
+
+  /** Keep no object's photographs for which no result is left. */
+  #forgetSources() {
+    const used = new Set(this.results.cards.map(({ result }) => result?.of));
+    for (const mark of this.known.sources) {
+      if (used.has(mark)) continue;
+      this.known.sources.delete(mark);
+      this.#write("remove", "sources", mark);
     }
   }
 
@@ -115,6 +124,7 @@ export class Session extends EventTarget {
       this.#write("remove", "results", id);
     }
     this.known.queries = new Set(now.keys());
+    this.#forgetSources();
   }
 
   /** A saved object that is open is kept by the service; the shots that it stands for come back. */

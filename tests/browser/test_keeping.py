@@ -25,6 +25,19 @@ from pages import (
 )
 
 PATH = "**/segment/kshot"
+ROWS = """
+async () => {
+  const [{ name }] = await indexedDB.databases();
+  const settled = request => new Promise(done => (request.onsuccess = () => done(request.result)));
+  const database = await settled(indexedDB.open(name));
+  const rows = {};
+  for (const table of ["queries", "results", "shots", "sources"]) {
+    rows[table] = await settled(database.transaction(table).objectStore(table).count());
+  }
+  database.close();
+  return rows;
+}
+"""
 
 pytestmark = IN_CHROMIUM
 
@@ -107,6 +120,17 @@ def test_what_is_removed_does_not_come_back(page: Page, desk: Path) -> None:
     expect(page.locator(".card .name")).to_have_text(["other.png"])
     expect(page.locator("#query-list .name")).to_have_text(["other.png"])
     expect(page.locator("#shot-drop")).to_be_visible()
+
+
+def test_what_is_removed_leaves_nothing_in_the_browser(page: Page, desk: Path) -> None:
+    ready(page, desk)
+    segment(page)
+    kept(page)
+    assert page.evaluate(ROWS) == {"queries": 1, "results": 1, "shots": 1, "sources": 1}
+    page.locator("#query-list .remove").click()
+    page.click("#shot-remove")
+    kept(page)
+    assert page.evaluate(ROWS) == {"queries": 0, "results": 0, "shots": 0, "sources": 0}
 
 
 def test_a_photograph_that_is_added_is_segmented_alone_and_at_once(page: Page, desk: Path) -> None:
