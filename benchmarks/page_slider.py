@@ -27,6 +27,12 @@ CROP = (440, 330)
 SIZE = (880, 660)  # more than a card keeps
 BLUR = 12
 PERCENTILES = (50, 95, 100)
+METRICS = {
+    "script": "ScriptDuration",
+    "style": "RecalcStyleDuration",
+    "layout": "LayoutDuration",
+    "main thread": "TaskDuration",
+}
 PATIENCE_MS = 30 * 60_000
 MOVE = """
 async frames => {
@@ -90,7 +96,7 @@ def main() -> None:
 def _cpu_seconds(session: CDPSession) -> dict[str, float]:
     metrics = session.send("Performance.getMetrics")["metrics"]
     seconds = {metric["name"]: metric["value"] for metric in metrics}
-    return {"script": seconds["ScriptDuration"], "main thread": seconds["TaskDuration"]}
+    return {name: seconds[metric] for name, metric in METRICS.items()}
 
 
 def _page_with_results(browser: Browser, url: str, folder: Path, cards: int) -> Page:

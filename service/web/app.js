@@ -78,11 +78,11 @@ function setThreshold(name, value) {
   element(name).value = 100 * value;
   element(`${name}-value`).textContent = value.toFixed(2);
   results.look({ [name]: value });
-  showAbsent();
-  writeSnippet();
+  if (name === "presence") showAbsent();
 }
 
 function wireView() {
+  results.addEventListener("settle", writeSnippet);
   element("threshold").addEventListener("input", ({ target }) => setThreshold("threshold", target.value / 100));
   element("presence").addEventListener("input", ({ target }) => setThreshold("presence", target.value / 100));
   element("order").addEventListener("change", ({ target }) => results.look({ order: target.value }));

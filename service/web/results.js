@@ -4,14 +4,17 @@ import { Card } from "./card.js";
 import { Portions } from "./portions.js";
 
 const MOVES = ["presence", "order"]; // what of a view puts cards elsewhere
+const SETTLE_MS = 100; // from the last move of a slider to the words that follow it
 
-export class ResultList {
+/** Emits "settle" when what was changed about the view has rested. */
+export class ResultList extends EventTarget {
   /**
    * @param {HTMLElement} list where the cards go
    * @param {HTMLElement} aside where those go that probably do not show the object
    * @param {Object<string, Function>} answers those of a card
    */
   constructor(list, aside, answers) {
+    super();
     Object.assign(this, { list, aside, answers, cards: [], portions: new Portions() });
     this.view = { threshold: 0.5, opacity: 0.45, outline: true, mark: "" };
     Object.assign(this.view, { knowsPresence: false, presence: 0, order: "given" });
@@ -59,16 +62,27 @@ export class ResultList {
     return lists.flatMap((list) => [...list.children].map((root) => root.card)).filter((card) => card.result);
   }
 
-  /** Change thresholds, opacity, outline, order or mark: at once what is in sight, soon the rest. */
+  /**
+   * Change thresholds, opacity, outline, order or mark. What is in sight follows at once; words do
+   * when the slider rests, as each change of them lays hundreds of cards out anew.
+   */
   look(change) {
     Object.assign(this.view, change);
+    this.looked = performance.now();
     if (MOVES.some((name) => name in change)) this.arrange();
     const inSight = this.cards.filter((card) => card.visible).sort((a, b) => a.drawn - b.drawn);
-    const others = this.cards.filter((card) => !card.visible);
+    this.portions.do(inSight.map((card) => () => card.drawOverlay()));
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#settle(), SETTLE_MS);
+  }
+
+  #settle() {
+    const undrawn = this.cards.filter((card) => card.visible && card.drawn < this.looked);
     this.portions.do([
-      ...inSight.flatMap((card) => [() => card.drawOverlay(), () => card.measure()]),
-      ...others.map((card) => () => card.measure()),
+      ...undrawn.map((card) => () => card.drawOverlay()),
+      ...this.cards.map((card) => () => card.measure()),
     ]);
+    this.dispatchEvent(new Event("settle"));
   }
 
   /** Put the cards in order, and aside what is probably not there; `cards` stays in the order given. */
