@@ -4,9 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from gated import TIMEOUT
@@ -15,7 +17,7 @@ from service.app import create_app
 from service.giving_up import GivenUpError, go_on, until
 from service.images.classes import clean_classes
 from service.images.coco import trace_polygons
-from service.images.render import overlay_png
+from service.images.render import overlay_png, png
 from service.inference.engine import Engine
 from service.options import Shaping
 from service.settings import Settings
@@ -130,6 +132,13 @@ def test_work_on_one_mask_ends_between_its_parts(work: Callable[[], Any]) -> Non
         given_up.set()
         with pytest.raises(GivenUpError):
             work()
+
+
+def test_a_png_is_written_no_further_once_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Mock(side_effect=[None] * 20 + [GivenUpError])
+    monkeypatch.setattr("service.images.render.go_on", steps)
+    with pytest.raises(GivenUpError):
+        png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)))
 
 
 def test_what_nobody_bounds_goes_on() -> None:

@@ -1,5 +1,6 @@
 """Masks and probabilities become PNGs; overlay and cut-out are looked at on the photograph."""
 
+import time
 from io import BytesIO
 
 import cv2
@@ -77,6 +78,19 @@ def test_the_outline_grows_with_the_photograph(scale: int) -> None:
 
 def test_the_overlay_of_an_empty_mask_is_the_photograph() -> None:
     assert_array_equal(read(overlay_png(PHOTOGRAPH, MASK & False), "RGB"), PHOTOGRAPH)
+
+
+def test_an_object_of_half_a_million_parts_is_outlined_as_soon_as_any_other() -> None:
+    noise = np.random.default_rng(0).random((2000, 2000)) > 0.5
+    started = time.process_time()
+    overlay_png(np.zeros((2000, 2000, 3), np.uint8), noise)
+    assert time.process_time() - started < 3  # a line drawn around each part takes 15 s
+
+
+def test_the_outline_is_white_at_the_edge_and_black_within() -> None:
+    overlay = read(overlay_png(np.full((HEIGHT, WIDTH, 3), 128, np.uint8), MASK), "RGB")
+    left = int(MASK[HEIGHT // 4].argmax())
+    assert_array_equal(overlay[HEIGHT // 4, left - 1 : left + 3, 1], [128, 255, 255, 0])
 
 
 def test_the_cutout_is_the_photograph_with_the_object_opaque_and_the_rest_transparent() -> None:

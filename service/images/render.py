@@ -1,6 +1,7 @@
 """Masks and probabilities as PNG, for programs and as pictures for people."""
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -10,6 +11,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from model.episode import ObjectMask, Photograph
 from service.giving_up import go_on
+from service.images.coco import bounding_box
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # zlib's fastest.
 PNG_COMPRESS_LEVEL = 1
@@ -25,9 +30,8 @@ MAX_LIBPNG_SIDE = 1_000_000
 Colour = tuple[int, int, int]
 MAGENTA: Colour = (255, 0, 180)  # rare in photographs
 TINT_SHARE = 0.4
-# White stands out on dark photographs, its dark rim on light ones.
-LINE: Colour = (255, 255, 255)
-RIM: Colour = (0, 0, 0)
+# Grey levels: white stands out on dark photographs, its dark rim on light ones.
+LINE, RIM = 255, 0
 # Of the longer side: 2 pixels of line on 500, with a rim of 1.
 LINE_SHARE = 1 / 250
 FEATHER_SHARE = 1 / 500
@@ -67,23 +71,40 @@ def cutout_png(photograph: Photograph, mask: ObjectMask) -> bytes:
 
 
 def tint_object(picture: Photograph, mask: ObjectMask, colour: Colour) -> None:
-    """Tint one object in ``picture`` (H, W, 3), and draw a line inside its edge."""
-    painted = cv2.addWeighted(picture, 1 - TINT_SHARE, np.full_like(picture, colour), TINT_SHARE, 0)
-    outlines, _ = cv2.findContours(_stencil(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    width = max(1, round(max(mask.shape) * LINE_SHARE))
-    rim = max(1, width // 2)
-    # OpenCV centres lines on the edge pixels; the mask keeps their inner halves.
-    cv2.drawContours(painted, outlines, -1, RIM, 2 * (width + rim) - 1, cv2.LINE_AA)
-    cv2.drawContours(painted, outlines, -1, LINE, 2 * width - 1, cv2.LINE_AA)
+    """Tint one object in ``picture`` (H, W, 3), and draw a line inside its edge.
+
+    The line is found by each pixel's distance from the edge, in the time of the pixels: to draw it
+    around each of a million parts takes minutes.
+    """
+    box = bounding_box(mask)
+    if box is None:
+        return
+    left, top, width, height = box
+    whole = slice(top, top + height), slice(left, left + width)
+    picture, line = picture[whole], max(1, round(max(mask.shape) * LINE_SHARE))
+    mask, rim = mask[whole], max(1, line // 2)
+    levels = (1 - TINT_SHARE) * np.arange(256)[:, None] + TINT_SHARE * np.array(colour)
+    painted = np.asarray(cv2.LUT(picture, np.rint(levels[None]).astype(np.uint8)), np.uint8)
+    framed = cv2.copyMakeBorder(_stencil(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    for grey, most in ((RIM, line + rim), (LINE, line)):
+        cv2.copyTo(np.full_like(painted, grey), cv2.inRange(depth, 0, most), painted)
     np.copyto(picture, painted, where=mask[..., None])
 
 
 def png(image: Image.Image, texts: PngInfo | None = None) -> bytes:
     """Write the file quickly rather than small."""
-    go_on()
-    buffer = BytesIO()
+    buffer = _Growing()
     image.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL, pnginfo=texts)
     return buffer.getvalue()
+
+
+class _Growing(BytesIO):
+    """A file that is written no further once nobody waits for it."""
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        go_on()
+        return super().write(content)
 
 
 def _stencil(mask: ObjectMask) -> NDArray[np.uint8]:
