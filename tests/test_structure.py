@@ -3,6 +3,7 @@
 import struct
 import time
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from PIL import Image
 
 from model.errors import BrokenImageError
 from model.images.opening import open_upright
-from model.images.structure import MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS, check_structure
+from model.images.structure import MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS, check_structure, is_modest
 from model.images.tags import MAX_STRIPS
+from model.images.tiff import describe_tiff
 from pictures import encode, photograph
 
 PNG_HEADER_BYTES = 33
@@ -133,6 +135,47 @@ def test_a_run_of_markers_takes_no_longer_than_its_bytes(content: bytes) -> None
     started = time.process_time()
     check_structure(content)
     assert time.process_time() - started < 1
+
+
+def tagged(kind: str, **options: object) -> bytes:
+    """With an orientation and a text."""
+    picture = Image.fromarray(photograph(24, 32))
+    exif = picture.getexif()
+    exif[0x0112], exif[0x010E] = 3, "text" * 10
+    return encode(picture, kind, exif=exif, **options)
+
+
+KINDS = {
+    **{kind: tagged(kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")},
+    "BigTIFF": tagged("TIFF", big_tiff=True),
+    "progressive JPEG": tagged("JPEG", progressive=True),
+    "JPEG 2000": encode(Image.fromarray(photograph(24, 32)), "JPEG2000"),
+    "BMP": encode(Image.fromarray(photograph(24, 32)), "BMP"),
+}
+EXTREMES = (
+    bytes(8),
+    b"\xff" * 8,
+    b"\x7f" + b"\xff" * 7,
+    b"\xff" * 7 + b"\x7f",
+    b"\xff\xd8\xff\xda",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_counted_of_a_cut_or_twisted_file_is_refused_or_passes(kind: str) -> None:
+    content = KINDS[kind]
+    cut_anywhere = [content[:end] for end in range(len(content))]
+    twisted = [
+        content[:place] + extreme[:width] + content[place + width :]
+        for place in range(min(len(content), 2000))
+        for extreme in EXTREMES
+        for width in (4, 8)
+    ]
+    for broken in [*cut_anywhere, *twisted]:
+        is_modest(broken)
+        describe_tiff(broken)
+        with suppress(BrokenImageError):
+            check_structure(broken)
 
 
 def cut(content: bytes, missing: int) -> Any:

@@ -120,7 +120,7 @@ def _check_jpeg(content: bytes) -> None:
 
 def _scans_at_most(content: bytes, place: int) -> int:
     """Further pictures and thumbnails included; ten times as fast as bytes.count."""
-    pixels = np.frombuffer(content, np.uint8, offset=place)
+    pixels = np.frombuffer(content, np.uint8)[place:]
     return int(np.count_nonzero((pixels[1:] == _START_OF_SCAN) & (pixels[:-1] == 0xFF)))
 
 
@@ -202,7 +202,7 @@ def _check_boxes(content: bytes) -> None:
 def _check_items(boxes: bytes) -> None:
     """The list of items, one of the boxes of a HEIC's or AVIF's description."""
     place = 0
-    while place + 14 <= len(boxes):
+    while place + 16 <= len(boxes):
         length, kind, version = struct.unpack_from(">I4sB", boxes, place)
         if kind == b"iinf":
             (items,) = struct.unpack_from(">I" if version else ">H", boxes, place + 12)

@@ -19,6 +19,8 @@ _TYPE_BYTES |= {13: 4, 16: 8, 17: 8, 18: 8}
 # Text and bytes, which readers keep as one object.
 _OPAQUE = frozenset({1, 2, 6, 7})
 _FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+# Of unpacking beyond the file's end, and of 64-bit places beyond any file's.
+_OUTSIDE = (struct.error, OverflowError)
 _LAYOUTS = frozenset({273, 279, 324, 325})  # offsets and byte counts of strips and of tiles
 
 
@@ -70,7 +72,7 @@ def read_tags(content: bytes) -> Iterator[Tag]:
             small = _TYPE_BYTES.get(kind, 0) * length <= (8 if big else 4)
             yield Tag(number, kind, length, inline if small else where)
             place += struct.calcsize(entry)
-    except struct.error:
+    except _OUTSIDE:
         return
 
 
@@ -79,7 +81,7 @@ def values_of(content: bytes, tag: Tag) -> tuple[int, ...]:
     order = "<" if content.startswith(b"II") else ">"
     try:
         return struct.unpack_from(f"{order}{tag.length}{_FORMATS[tag.kind]}", content, tag.place)
-    except (struct.error, KeyError):
+    except (*_OUTSIDE, KeyError):
         return ()
 
 
