@@ -317,3 +317,48 @@ def test_no_process_is_started_before_there_is_a_file_for_it(losses: list[str]) 
             assert not decoder_pids()
             decoding().photograph(TIFF, MAX_PIXELS)
         assert len(decoder_pids()) == 2
+
+
+def holds_the_turn(pid: int) -> bool:
+    locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return any(str(pid) in line.split() for line in locks)
+
+
+def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_beside() -> None:
+    large = encode(Image.new("L", (4000, 4000)), "TIFF")
+    done: list[object] = []
+
+    def decode(content: bytes) -> None:
+        with suppress(BrokenImageError), decoders.at_work(threading.Event()):
+            done.append(decoding().photograph(content, MAX_PIXELS).shape)
+
+    with Decoders(3, 30) as decoders:
+        decoders.start()
+        threading.Thread(target=decode, args=(SLOW,)).start()
+        wait_for(lambda: any(map(holds_the_turn, decoder_pids())))
+        first = next(filter(holds_the_turn, decoder_pids()))
+        os.kill(first, signal.SIGSTOP)
+        second = threading.Thread(target=decode, args=(large,))
+        second.start()
+        decode(TIFF)
+        second.join(1)
+        assert done == [photograph().shape]
+        os.kill(first, signal.SIGKILL)
+        second.join(20)
+        assert done[1:] == [(4000, 4000, 3)]
+
+
+def test_large_pictures_are_rendered_one_at_a_time_and_small_ones_beside(
+    client: TestClient,
+) -> None:
+    supports = [file("support_image", encode(photograph())), file("support_mask", grey_mask())]
+    large = file("query_image", encode(Image.new("RGB", (4000, 4000))))
+    small = file("query_image", encode(photograph(seed=1)))
+
+    def status(query: object, **headers: str) -> int:
+        return client.post("/segment", files=[*supports, query], headers=headers).status_code
+
+    with client.app.state.runtime.turn((4000, 4000)):  # type: ignore[attr-defined]
+        assert status(large, **{"X-Request-Timeout": "3"}) == 504
+        assert status(small) == 200
+    assert status(large) == 200

@@ -4,6 +4,7 @@ What is accepted is written for users in docs/reference/images.md; the two chang
 """
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
@@ -28,18 +29,27 @@ _MODES = frozenset(
 _BROKEN_EXIF = (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
 
 
-def open_upright(content: bytes, max_pixels: int = PILLOW_MAX_PIXELS) -> Image.Image:
+def _go_ahead(_: int) -> None:
+    pass
+
+
+def open_upright(
+    content: bytes,
+    max_pixels: int = PILLOW_MAX_PIXELS,
+    before_pixels: Callable[[int], None] = _go_ahead,
+) -> Image.Image:
     """The first frame of a file, decoded and turned as its EXIF orientation says.
 
     The type is that of the content, whatever the file is called. Pixels, scans, chunks and tags are
-    counted before anything is decoded. Raises NotAnImageError, BrokenImageError or
-    ImageTooLargeError, whose messages begin with the verb: the caller says which file it is.
+    counted before anything is decoded; ``before_pixels`` is told how many pixels there will be.
+    Raises NotAnImageError, BrokenImageError or ImageTooLargeError, whose messages begin with the
+    verb: the caller says which file it is.
     """
     if not content:
         raise BrokenImageError(f"is empty; send {ACCEPTED}")
     check_structure(content)
     try:
-        return _decode(content, max_pixels)
+        return _decode(content, max_pixels, before_pixels)
     except ImageFileError:
         raise
     # Pillow answers a broken file with whatever its parsers meet: OSError, SyntaxError, ValueError,
@@ -50,7 +60,7 @@ def open_upright(content: bytes, max_pixels: int = PILLOW_MAX_PIXELS) -> Image.I
         ) from error
 
 
-def _decode(content: bytes, max_pixels: int) -> Image.Image:
+def _decode(content: bytes, max_pixels: int, before_pixels: Callable[[int], None]) -> Image.Image:
     if ended := ends_early(content):
         content += _END_OF_JPEG
     try:
@@ -64,6 +74,7 @@ def _decode(content: bytes, max_pixels: int) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large("far too many", max_pixels) from error
     _check_pixels(image, max_pixels)
+    before_pixels(image.width * image.height)
     image.load()
     _check_pixels(image, max_pixels)  # a HEIC's own size is known for certain only now
     if ended:

@@ -5,6 +5,7 @@ can be killed at any time, and what a library writes to its standard error goes 
 """
 
 import ctypes
+import fcntl
 import gc
 import json
 import mmap
@@ -14,6 +15,7 @@ import socket
 import struct
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +32,9 @@ LENGTHS = struct.Struct("<IQ")
 """Of a request: bytes of its JSON, then of the file."""
 # Of address space, which fits the largest picture that is allowed in its most wasteful mode.
 MAX_BYTES = 3 * 1024**3
+# Pictures of more are decoded, and rendered, one after the other: 50 million take up to 1.4 GB.
+# Phones take 12 million.
+LARGE_PIXELS = 12_500_000
 # A decoder that holds more after its work gives it back by ending.
 MAX_HELD_BYTES = 256 * 1024**2
 _PR_SET_PDEATHSIG = 1
@@ -42,6 +47,7 @@ def main(control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for decoders
     Image.init()
     reads_heic()
+    turn = _Turn()
     gc.freeze()
     while True:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -50,16 +56,33 @@ def main(control: socket.socket) -> None:
         with socket.socket(fileno=descriptors[0]) as connection:
             if os.fork() == 0:
                 control.close()
-                _live(connection)
+                _live(connection, turn)
                 os._exit(0)
 
 
-def _live(connection: socket.socket) -> None:
+class _Turn:
+    """The one place for a large picture among all decoders; with a decoder's end it is free."""
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("turn")
+
+    def wait(self, pixels: int) -> None:
+        """Where the picture is large, until no other is being decoded."""
+        if pixels > LARGE_PIXELS:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+
+    def end(self) -> None:
+        """Let the next have it."""
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+def _live(connection: socket.socket, turn: _Turn) -> None:
     _bind_to_parent()
     with suppress(ConnectionError, EOFError):
         connection.sendall(struct.pack("<I", os.getpid()))
         while True:
-            _work(connection)
+            _work(connection, turn)
+            turn.end()
             if _held_bytes() > MAX_HELD_BYTES:
                 return
 
@@ -75,11 +98,12 @@ def _bind_to_parent() -> None:
     warnings.simplefilter("ignore")
 
 
-def _work(connection: socket.socket) -> None:
+def _work(connection: socket.socket, turn: _Turn) -> None:
     header_bytes, file_bytes = LENGTHS.unpack(receive(connection, LENGTHS.size))
     task = json.loads(receive(connection, header_bytes))
     try:
-        pixels, said = _read(bytes(receive(connection, file_bytes)), **task)
+        content = bytes(receive(connection, file_bytes))
+        pixels, said = _read(content, turn.wait, **task)
     except InputError as error:
         formats = error.formats if isinstance(error, AmbiguousMaskError) else ()
         said = {"error": type(error).__name__, "message": str(error), "formats": formats}
@@ -91,10 +115,10 @@ def _work(connection: socket.socket) -> None:
 
 
 def _read(
-    content: bytes, max_pixels: int, mask_format: Any
+    content: bytes, before_pixels: Callable[[int], None], max_pixels: int, mask_format: Any
 ) -> tuple[NDArray[Any], dict[str, object]]:
     """A photograph's pixels, or a mask's where it is said how to read it."""
-    image = open_upright(content, max_pixels)
+    image = open_upright(content, max_pixels, before_pixels)
     if mask_format is None:
         return photograph_pixels(image), {}
     reading = read_mask(image, mask_format)

@@ -95,8 +95,9 @@ def _decode(runtime: Runtime, image: Part, mask: Part, mask_format: MaskFormat) 
     support, reading = runtime.decode_shot(image, mask, mask_format)
     height, width = support.mask.shape
     area = int(support.mask.sum())
-    stored_mask = mask.content if _is_plain(mask_format, reading) else mask_png(support.mask)
-    thumbnail = thumbnail_png(support)
+    with runtime.turn((height, width)):
+        stored_mask = mask.content if _is_plain(mask_format, reading) else mask_png(support.mask)
+        thumbnail = thumbnail_png(support)
     pair = NewPair(image.content, stored_mask, thumbnail, width, height, area)
     return Decoded(pair, str(reading))
 

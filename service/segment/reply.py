@@ -86,7 +86,8 @@ async def run_job(
     timings["encode"] = prediction.encode_ms / 1e3
     timings["segment"] = prediction.segment_ms / 1e3
     with timings.stage("render"):
-        rendered = await runtime.in_thread(partial(job.render, list(classes), prediction))
+        render = partial(_render, runtime, job, list(classes), prediction)
+        rendered = await runtime.in_thread(render)
     return Done(rendered, classes, prediction)
 
 
@@ -109,6 +110,13 @@ async def reply(request: Request, runtime: Runtime, job: Job[Answer]) -> Respons
 async def _admitted(runtime: Runtime, job: Job[Answer], timings: Timings) -> Done[Answer]:
     with runtime.queue.admit() as place:
         return await run_job(runtime, place, job, timings)
+
+
+def _render(
+    runtime: Runtime, job: Job[Rendered], labels: Sequence[str], prediction: Prediction
+) -> Rendered:
+    with runtime.turn(prediction.size):
+        return job.render(labels, prediction)
 
 
 def _prepare_query(runtime: Runtime, query: SentPart, refine: bool) -> PreparedQuery:

@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, TypeVar
@@ -15,11 +15,12 @@ from fastapi import Depends, Request
 from model.episode import Photograph, Support
 from model.images.masks import MaskFormat, MaskReading
 from service.errors import NotReadyError
-from service.giving_up import until
+from service.giving_up import go_on, until
 from service.http.spool import SentPart
 from service.images.answer import Finding, find_object
 from service.images.codec import Part, decode_photograph, decode_shot
 from service.images.decoders import Decoders
+from service.images.nursery import LARGE_PIXELS
 from service.inference.engine import Engine, Prediction, Task
 from service.inference.queue import InferenceQueue
 from service.library.sets import Library
@@ -32,6 +33,8 @@ from service.settings import Settings
 Value = TypeVar("Value")
 # Lines of text; more than the encodings that fit into their cache.
 MAX_READINGS = 10_000
+# How often a thread that waits for its turn looks up.
+_TICK_SECONDS = 0.1
 
 
 class Readings:
@@ -67,6 +70,7 @@ class Runtime:
     telemetry: Telemetry
     decoders: Decoders | None = None
     readings: Readings = field(default_factory=Readings)
+    large: threading.Lock = field(default_factory=threading.Lock)
 
     def decode_photograph(self, file: SentPart) -> Photograph:
         """For ``in_thread``; raises PayloadTooLargeError and the codec's errors."""
@@ -88,6 +92,20 @@ class Runtime:
         probability, (presence,) = self.engine.restore(prediction), prediction.presence
         decision = options.decide(self.engine.checkpoint.decision)
         return find_object(probability, presence, decision, options)
+
+    @contextmanager
+    def turn(self, size: tuple[int, int]) -> Iterator[None]:
+        """For ``in_thread``: one large picture is worked on at a time, as it takes up to 1 GB."""
+        height, width = size
+        if height * width <= LARGE_PIXELS:
+            yield
+            return
+        while not self.large.acquire(timeout=_TICK_SECONDS):
+            go_on()
+        try:
+            yield
+        finally:
+            self.large.release()
 
     async def in_thread(self, work: Callable[[], Value]) -> Value:
         """Run ``work`` on a thread of the pool, off the event loop.
