@@ -1,5 +1,8 @@
 """A server under attack: how it answers beside, what memory it takes, what it writes."""
 
+import json
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +14,10 @@ import httpx
 
 @dataclass
 class Watch:
-    """Asks /healthz ten times a second, and adds up the memory of the process and its children."""
+    """Asks /healthz ten times a second, and adds up the memory of the process and its children.
+
+    It is a process of its own: beside a test that makes millions of bytes it would wait for those.
+    """
 
     url: str
     pid: int
@@ -20,30 +26,36 @@ class Watch:
     failures: int = 0
 
     def __enter__(self) -> "Watch":
-        self._over = Event()
-        self._thread = Thread(target=self._look)
-        self._thread.start()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, self.url, str(self.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        seen, _ = self._process.communicate()
+        self.latencies, self.peak_bytes, self.failures = json.loads(seen)
 
     @property
     def slow(self) -> float:
         """Seconds of the 99th percentile."""
         return quantiles(self.latencies, n=100)[98]
 
-    def _look(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as client:
-            while not self._over.wait(0.1):
-                started = time.perf_counter()
-                try:
-                    client.get("/healthz").raise_for_status()
-                except httpx.HTTPError:
-                    self.failures += 1
-                self.latencies.append(time.perf_counter() - started)
-                self.peak_bytes = max(self.peak_bytes, held_bytes(self.pid))
+
+def look(url: str, pid: int, over: Event) -> tuple[list[float], int, int]:
+    """What a Watch knows in the end."""
+    latencies, peak_bytes, failures = [], 0, 0
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        while not over.wait(0.1):
+            started = time.perf_counter()
+            try:
+                client.get("/healthz").raise_for_status()
+            except httpx.HTTPError:
+                failures += 1
+            latencies.append(time.perf_counter() - started)
+            peak_bytes = max(peak_bytes, held_bytes(pid))
+    return latencies, peak_bytes, failures
 
 
 def held_bytes(pid: int) -> int:
@@ -68,3 +80,14 @@ def _pss(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def main() -> None:
+    """Look until standard input ends, and print what was seen."""
+    over = Event()
+    Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    print(json.dumps(look(sys.argv[1], int(sys.argv[2]), over)))
+
+
+if __name__ == "__main__":
+    main()
