@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from pictures import encode, object_mask, photograph
 from service.client import SegmentationClient
-from service.connectors.label_studio.backend import create_backend
+from service.connectors.label_studio.backend import MAX_REQUEST_BYTES, create_backend
 from service.connectors.label_studio.brush import decode_brush
 from service.connectors.label_studio.labelling import read_interface
 from service.connectors.label_studio.ledger import Ledger
@@ -157,10 +157,10 @@ def test_web_pages_and_endless_bodies_are_refused(backend: Backend) -> None:
     assert reply.status_code == 422
 
     def endless() -> Iterator[bytes]:
-        for _ in range(20):
+        for _ in range(80):
             yield bytes(1024 * 1024)
 
-    for content in (endless(), bytes(17 * 1024 * 1024)):
+    for content in (endless(), bytes(MAX_REQUEST_BYTES + 1)):
         try:
             reply = backend.http.post("/webhook", content=content)
         except httpx.WriteError:  # the reply came, and the connection was closed, meanwhile

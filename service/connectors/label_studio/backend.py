@@ -23,8 +23,8 @@ from service.connectors.label_studio.supports import Supports
 from service.connectors.problems import ConnectorError, RefusedError
 from service.connectors.sets import find_objects, named_sets
 
-# A project's labelling interface, and tasks without their photographs.
-MAX_REQUEST_BYTES = 16 * 1024 * 1024
+# Tasks without their photographs; of annotations that are imported together, all their brushes.
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
 # One is fetched and decoded while the network works on another.
 TASKS_AT_A_TIME = 4
 _log = logging.getLogger(__name__)
