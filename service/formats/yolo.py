@@ -35,7 +35,7 @@ def yolo_data(_: Iterable[Record], export: Export) -> Iterator[str]:
 
 
 def _joined(outlines: list[Corners]) -> Corners:
-    """The largest first, then always on to the next; each is entered and left at its near corner.
+    """From the topmost on; each is entered from what is joined, and left, at its near corner.
 
     The bridges have no width, so that they enclose nothing.
     """

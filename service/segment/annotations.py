@@ -4,7 +4,7 @@ All masks are read and checked first, so that an error is told before the reply 
 where a format shows them, are checked with their masks and read again when they are drawn.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -102,10 +102,9 @@ async def read_masks(runtime: Runtime, conversion: Conversion) -> KeptLines:
     try:
         with runtime.queue.admit():
             for one in conversion.drawn:
-                read = partial(_read, runtime, one, conversion.mask_format)
+                read = partial(_read, runtime, one, conversion.mask_format, records)
                 async with _in_time(runtime):
-                    record = await runtime.in_thread(read)
-                records.add(record.line())
+                    await runtime.in_thread(read)
     except BaseException:
         records.close()
         raise
@@ -127,8 +126,9 @@ async def archive_of(
     """A ZIP archive of all files, one photograph in memory at a time."""
     sink = Sink()
     members = open_archive(sink)
-    for one, record in zip(conversion.drawn, records, strict=True):
-        add = partial(_add, runtime, members, conversion.writer, one, record)
+    left = iter(records)
+    for one in conversion.drawn if conversion.writer.photograph_files else ():
+        add = partial(_add, runtime, members, conversion.writer, one, left)
         async with runtime.queue.queue_up(), _in_time(runtime):
             await runtime.in_thread(add)
         yield sink.take()
@@ -172,14 +172,14 @@ def _check_images(drawn: Sequence[Drawn], format_name: str) -> None:
             )
 
 
-def _read(runtime: Runtime, one: Drawn, mask_format: MaskFormat) -> Record:
+def _read(runtime: Runtime, one: Drawn, mask_format: MaskFormat, records: KeptLines) -> None:
     settings = runtime.settings
     part = one.mask.read(settings.max_upload_bytes)
     mask = decode_mask(part, settings.max_image_pixels, mask_format).mask
     _check_runs(mask, one.mask.field)
     if one.image is not None:
         _check_size(mask, runtime.decode_photograph(one.image).shape[:2], one)
-    return describe(one.name, mask)
+    records.add(describe(one.name, mask).line())
 
 
 def _check_runs(mask: ObjectMask, field: str) -> None:
@@ -202,8 +202,11 @@ def _check_size(mask: ObjectMask, size: tuple[int, ...], one: Drawn) -> None:
         )
 
 
-def _add(runtime: Runtime, members: ZipFile, writer: Writer, one: Drawn, record: Record) -> None:
-    labelled = Labelled(record.mask(), partial(_photograph, runtime, one))
+def _add(
+    runtime: Runtime, members: ZipFile, writer: Writer, one: Drawn, left: Iterator[Record]
+) -> None:
+    """Write the files of one mask, whose record is the next."""
+    labelled = Labelled(next(left).mask(), partial(_photograph, runtime, one))
     for path, content in writer.render(one.name, labelled):
         members.writestr(member(path), content)
 
