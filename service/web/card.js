@@ -6,7 +6,7 @@ import { notify } from "./notices.js";
 import { decodeMask, decodePhotograph } from "./pictures.js";
 import { drawOverlay, measure, objectIn, readProbability, tallyOf } from "./probability.js";
 
-const DISPLAY_SIDE = 640;
+const DISPLAY_SIDE = 512 * Math.min(Math.max(devicePixelRatio, 1), 2);
 const [NARROWEST, WIDEST] = [0.9, 2.4]; // shapes of a picture, width by height
 const EVEN = 0.5; // parts a mask that was painted, whatever the threshold
 const NOWHERE = 1; // the threshold that no probability is above

@@ -1,6 +1,6 @@
 /** Work in portions of a few milliseconds, so that no frame waits for hundreds of cards. */
 
-const PORTION_MS = 6;
+const PORTION_MS = 4; // of 16 that a frame has; showing what was drawn takes as much again and more
 
 export class Portions {
   /**
