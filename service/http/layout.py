@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -125,7 +126,7 @@ class FormLayout:
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Fragment, ...] = ()
 
-    @property
+    @cached_property
     def files(self) -> dict[str, FilePart]:
         """The files by their names."""
         return {part.name: part for part in self.parts if isinstance(part, FilePart)}
@@ -134,27 +135,27 @@ class FormLayout:
         """Names of the files that may be sent in place of this one."""
         return [part.name for part in self.files.values() if part.in_place_of == name]
 
-    @property
+    @cached_property
     def texts(self) -> dict[str, TextPart]:
         """The texts by their names."""
         return {part.name: part for part in self.parts if isinstance(part, TextPart)}
 
-    @property
+    @cached_property
     def option_names(self) -> tuple[str, ...]:
         """Names of the options."""
         return tuple(self.options.model_fields) if self.options else ()
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all that may be a part."""
         return (*self.files, *self.texts, *self.option_names)
 
-    @property
+    @cached_property
     def many(self) -> frozenset[str]:
         """Names of the parts that may come more than once."""
         return frozenset(part.name for part in self.parts if part.many)
 
-    @property
+    @cached_property
     def in_query(self) -> tuple[str, ...]:
         """Names of the parts that the query string may hold instead: options, and single texts."""
         single_texts = [name for name, part in self.texts.items() if not part.many]
@@ -170,9 +171,9 @@ class FormLayout:
 
     def max_parts(self, settings: Settings) -> int:
         """Parts of the longest sensible form; one with more is refused unread."""
-        counts: dict[str, int] = settings.model_dump()
         rooms = (part.room for part in self.parts if part.room)
-        return SPARE_PARTS + sum(prod(counts[name] for name in room) for room in rooms)
+        counts: list[int] = [prod(getattr(settings, name) for name in room) for room in rooms]
+        return SPARE_PARTS + sum(counts)
 
     def option_schemas(self) -> dict[str, Fragment]:
         """Each option's description, with its default told and shown, but not declared.
