@@ -22,11 +22,14 @@ def check_step(step: int, loss: Tensor, gradient_norm: Tensor, advice: str) -> f
 def check_weights(step: int, network: nn.Module, dtype: torch.dtype, advice: str) -> None:
     """Raise DivergenceError unless every weight is finite in ``dtype``, which it is kept in.
 
-    The last step before the weights are kept has no loss behind it that would tell.
+    Batch statistics are kept as they are: ResNet-50's are beyond float16 from the start. The last
+    step before the weights are kept has no loss behind it that would tell.
     """
+    statistics = dict(network.named_buffers())
     for name, weight in network.state_dict().items():
-        if weight.is_floating_point() and not torch.isfinite(weight.to(dtype)).all():
-            raise _diverged(step, f"{name} has grown beyond {dtype}", advice)
+        kept = weight if name in statistics else weight.to(dtype)
+        if weight.is_floating_point() and not torch.isfinite(kept).all():
+            raise _diverged(step, f"{name} has grown beyond {kept.dtype}", advice)
 
 
 def _diverged(step: int, reason: str, advice: str) -> DivergenceError:
