@@ -74,14 +74,14 @@ def answer_naively(engine: Engine, network: SGOne, form: Form) -> bytes:
     (image,), (mask,), (sent,) = (form[field] for field in FIELDS)
     support = decode_support(Part("i", image), Part("m", mask), PILLOW_MAX_PIXELS)
     photograph = decode_photograph(Part("q", sent), PILLOW_MAX_PIXELS)
-    prepared = engine.segmenter.prepare_support(support)
-    query = engine.segmenter.prepare_query(photograph, refined=True)
+    prepared = engine.predictor.prepare_support(support)
+    query = engine.predictor.prepare_query(photograph, refined=True)
     images = [
         normalise(torch.from_numpy(pixels)[None], engine.checkpoint.transform)
         for pixels in (prepared.image, query.image)
     ]
     logits = segment_naively(network, images[0], torch.from_numpy(prepared.mask)[None], images[1])
-    probability = engine.segmenter.restore(logits[0].numpy(), query.size, query.guide)
+    probability = engine.predictor.restore(logits[0].numpy(), query.size, query.guide)
     return mask_png(shape_mask(probability, engine.checkpoint.decision.object_threshold, Options()))
 
 

@@ -56,14 +56,14 @@ def load_network(checkpoint: Checkpoint) -> SGOne:
 def our_pass(engine: Engine, size: tuple[int, int]) -> Pass:
     """What our engine does once a support is encoded, the query resized, and its size known."""
     image, mask = draw(size)
-    segmenter = engine.segmenter
-    shots = segmenter.encode_support([PreparedSupport(image, mask)])
+    predictor = engine.predictor
+    shots = predictor.encode_support([PreparedSupport(image, mask)])
     query = PreparedQuery(image, size)
     for _ in range(RECURS):
-        segmenter.segment(query, shots)
+        predictor.segment(query, shots)
     if isinstance(engine.executor, OpenVinoExecutor):
         engine.executor.fixed_shapes.wait()
-    return lambda: segmenter.segment(query, shots)
+    return lambda: predictor.segment(query, shots)
 
 
 def openvino_pass(

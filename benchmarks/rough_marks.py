@@ -49,22 +49,22 @@ class Photographs:
     """One pair at a time, each photograph read by the network once."""
 
     def __init__(self, engine: Engine, image: Photograph, truth: NDArray[np.uint8]) -> None:
-        self.image, self.truth, self._segmenter = image, truth, engine.segmenter
-        self._executor = engine.segmenter.executor
+        self.image, self.truth, self._predictor = image, truth, engine.predictor
+        self._executor = engine.predictor.executor
         self._query = engine.prepare_query(image, refined=True)
         self._features = self._executor.read(self._query.image, once=False)
         self._threshold = engine.checkpoint.decision.object_threshold
 
     def encode(self, mask: Mask) -> EncodedShots:
         """As a support."""
-        support = self._segmenter.prepare_support(Support(self.image, mask))
+        support = self._predictor.prepare_support(Support(self.image, mask))
         return stack_shots([self._executor.encode(support, self._features)])
 
     def find(self, shots: EncodedShots) -> Probability:
         """(H, W), refined."""
         query: PreparedQuery = self._query
         sighting = self._executor.find(self._features, query.network_size, shots, "average")
-        return self._segmenter.restore(sighting.logits, query.size, query.guide)
+        return self._predictor.restore(sighting.logits, query.size, query.guide)
 
     def marked(self, probability: Probability) -> Mask:
         """By the network's own threshold."""

@@ -1,4 +1,4 @@
-"""Segmenter: a network with its pre- and post-processing; it keeps no request."""
+"""Predictor: a network with its pre- and post-processing; it keeps no request."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class PreparedQuery(NamedTuple):
         return self.image.shape[1], self.image.shape[2]
 
 
-class Segmenter:
+class Predictor:
     """An executor, with the transform that its weights were trained with.
 
     Stateless after construction: ``prepare_*`` and ``restore`` are safe in any thread; forward

@@ -80,7 +80,7 @@ class Segmenter:
     @property
     def input_side(self) -> int:
         """Its square is about the number of pixels that the network sees."""
-        return self._engine.segmenter.transform.side
+        return self._engine.predictor.transform.side
 
     def encode(
         self, supports: Iterable[tuple[Picture, MaskOrMark]], *, mask_format: MaskFormat = "auto"

@@ -12,7 +12,7 @@ from torch import nn
 from model.episode import Support
 from model.executors.torch import TorchExecutor
 from model.network.sgone import SGOne, SGOneConfig
-from model.predictor import Segmenter
+from model.predictor import Predictor
 from model.transforms import TransformConfig
 from pictures import object_mask, photograph
 
@@ -71,7 +71,7 @@ def build_decisive_network() -> SGOne:
     network = build_tiny_network()
     transform = TransformConfig(SIDE)
     support = Support(photograph(), object_mask())
-    probability = Segmenter(TorchExecutor(network, transform)).predict(
+    probability = Predictor(TorchExecutor(network, transform)).predict(
         [support], photograph(37, 51, seed=1)
     )
     margin = np.median(np.log(probability / (1 - probability)))

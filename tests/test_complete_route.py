@@ -38,7 +38,7 @@ def url(settings: Settings, engine: Engine) -> Iterator[str]:
 
 def expected(engine: Engine, rough: NDArray[np.bool_]) -> NDArray[np.float32]:
     support = Support(PHOTOGRAPH, rough)
-    return engine.segmenter.predict([support], PHOTOGRAPH, refined=True)
+    return engine.predictor.predict([support], PHOTOGRAPH, refined=True)
 
 
 def ask(url: str, *parts: Any, **options: Any) -> httpx.Response:

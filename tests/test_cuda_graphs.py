@@ -7,7 +7,7 @@ import torch
 from model.episode import FUSIONS, Support
 from model.executors.torch import TorchExecutor
 from model.network.sgone import SGOne
-from model.predictor import Segmenter
+from model.predictor import Predictor
 from model.transforms import TransformConfig
 from networks import NETWORKS, settle_statistics
 from pictures import disc, photograph
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 SIZES = ((48, 64), (64, 48), (200, 50))
 
 
-def segmenter_of(network, device="cuda", graphs=64):
+def predictor_of(network, device="cuda", graphs=64):
     transform = TransformConfig(97, stride=32)
-    return Segmenter(TorchExecutor(network, transform, torch.device(device), fixed_shapes=graphs))
+    return Predictor(TorchExecutor(network, transform, torch.device(device), fixed_shapes=graphs))
 
 
 @pytest.fixture(params=NETWORKS)
@@ -32,7 +32,7 @@ def network(request):
 def test_graphs_give_what_the_eager_network_gives_again_and_again(network, shots, fusion):
     supports = [Support(photograph(seed=seed), disc()) for seed in range(shots)]
     queries = [photograph(*size, seed=9) for size in SIZES]
-    eager, fast = segmenter_of(network, graphs=0), segmenter_of(network)
+    eager, fast = predictor_of(network, graphs=0), predictor_of(network)
     expected = [eager.predict(supports, query, fusion) for query in queries]
     for _ in range(4):
         for query, probability in zip(queries, expected, strict=True):
@@ -45,7 +45,7 @@ def test_a_gpu_gives_what_the_cpu_gives(network):
     """But for rounding: a GPU's convolutions of float32 multiply tf32."""
     supports = [Support(photograph(seed=seed), disc()) for seed in range(2)]
     exact, fast = (
-        segmenter_of(network, device).predict(supports, photograph(seed=9))
+        predictor_of(network, device).predict(supports, photograph(seed=9))
         for device in ("cpu", "cuda")
     )
     assert np.abs(fast - exact).mean() < 2e-3
@@ -53,10 +53,10 @@ def test_a_gpu_gives_what_the_cpu_gives(network):
 
 def test_images_of_one_shape_do_not_mix(network):
     """What a graph wrote for one image is not what it writes for the next."""
-    fast, eager = segmenter_of(network), segmenter_of(network, graphs=0)
+    fast, eager = predictor_of(network), predictor_of(network, graphs=0)
     images = [fast.prepare_query(photograph(seed=seed)).image for seed in range(7)]
     replayed, plainly = (
-        [segmenter.executor.read(image) for image in images] for segmenter in (fast, eager)
+        [predictor.executor.read(image) for image in images] for predictor in (fast, eager)
     )
     for graph, plain in zip(replayed, plainly, strict=True):
         for one, other in zip(graph, plain, strict=True):
@@ -65,7 +65,7 @@ def test_images_of_one_shape_do_not_mix(network):
 
 
 def test_no_more_graphs_are_kept_than_are_allowed(network):
-    fast = segmenter_of(network, graphs=2)
+    fast = predictor_of(network, graphs=2)
     support = Support(photograph(), disc())
     for size in SIZES * 3:
         fast.predict([support], photograph(*size))
@@ -74,7 +74,7 @@ def test_no_more_graphs_are_kept_than_are_allowed(network):
 
 def test_a_step_that_cannot_be_recorded_runs_as_it_is(network, caplog):
     """A step that waits for the CPU is none for a graph."""
-    graphs = segmenter_of(network).executor.graphs
+    graphs = predictor_of(network).executor.graphs
 
     def waits(inputs):
         return (inputs[0] * float(inputs[0].sum()),)

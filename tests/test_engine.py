@@ -1,4 +1,4 @@
-"""The engine gives what the Segmenter gives."""
+"""The engine gives what the Predictor gives."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,12 +22,12 @@ def support(seed: int = 0) -> Support:
     return Support(photograph(seed=seed), object_mask())
 
 
-def test_a_task_gives_the_segmenters_probability_at_the_querys_size(engine: Engine) -> None:
+def test_a_task_gives_the_predictors_probability_at_the_querys_size(engine: Engine) -> None:
     supports = [support(1), support(2)]
     task = engine.prepare(iter(supports), QUERY, "union")
     probability = engine.restore(engine.run(task))
     assert probability.shape == (37, 51)
-    assert_allclose(probability, engine.segmenter.predict(supports, QUERY, "union"), atol=1e-6)
+    assert_allclose(probability, engine.predictor.predict(supports, QUERY, "union"), atol=1e-6)
 
 
 def test_the_times_of_both_passes_are_told(engine: Engine) -> None:

@@ -20,7 +20,7 @@ from model.executors.openvino import OpenVinoExecutor
 from model.executors.protocol import split_shots, stack_shots
 from model.network.architecture import SGOneConfig
 from model.network.sgone import SGOne
-from model.predictor import Segmenter
+from model.predictor import Predictor
 from model.transforms import TransformConfig
 from networks import NETWORKS, settle_statistics
 from pictures import disc, photograph
@@ -46,13 +46,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def segmenters(
+def predictors(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
-) -> list[Segmenter]:
+) -> list[Predictor]:
     """One checkpoint by OpenVINO and by torch."""
     checkpoint = checkpoint_of(NETWORKS[request.param], tmp_path_factory.mktemp("weights"))
     return [
-        Segmenter(open_executor(checkpoint, Placement(name, "cpu", "float32", cache=cache)))
+        Predictor(open_executor(checkpoint, Placement(name, "cpu", "float32", cache=cache)))
         for name in ("openvino", "torch")
     ]
 
@@ -60,19 +60,19 @@ def segmenters(
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("shots", [1, 3])
 @pytest.mark.parametrize("size", [(48, 64), (200, 50), (33, 33)])
-def test_openvino_gives_what_torch_gives_at_any_size(segmenters, size, shots, fusion):
+def test_openvino_gives_what_torch_gives_at_any_size(predictors, size, shots, fusion):
     supports = [Support(photograph(seed=seed), disc()) for seed in range(shots)]
     probabilities = [
-        segmenter.predict(supports, photograph(*size, seed=9), fusion) for segmenter in segmenters
+        predictor.predict(supports, photograph(*size, seed=9), fusion) for predictor in predictors
     ]
     assert np.abs(probabilities[0] - probabilities[1]).max() < TOLERANCE
     assert probabilities[0].std() > 0
 
 
-def test_a_support_encoded_by_one_executor_serves_the_other(segmenters):
+def test_a_support_encoded_by_one_executor_serves_the_other(predictors):
     support, query = Support(photograph(), disc()), photograph(seed=3)
     logits = []
-    for encoder, other in (segmenters, segmenters[::-1]):
+    for encoder, other in (predictors, predictors[::-1]):
         shots = encoder.encode_support([encoder.prepare_support(support)])
         logits.append(other.segment(other.prepare_query(query), shots))
     assert np.abs(logits[0] - logits[1]).max() < 1e-3
@@ -91,13 +91,13 @@ def test_the_shipped_network_gives_the_same_masks_of_photographs(cache):
     }
     results = []
     for name in ("openvino", "torch"):
-        segmenter = Segmenter(
+        predictor = Predictor(
             open_executor(checkpoint, Placement(name, "cpu", "float32", cache=cache))
         )
         results.append(
             np.concatenate(
                 [
-                    segmenter.predict([Support(pictures[one], masks[one])], pictures[other]).ravel()
+                    predictor.predict([Support(pictures[one], masks[one])], pictures[other]).ravel()
                     for one, other in (("astronaut", "photographer"), ("grace_hopper", "astronaut"))
                 ]
             )
@@ -106,10 +106,10 @@ def test_the_shipped_network_gives_the_same_masks_of_photographs(cache):
     assert np.mean((results[0] > 0.5) == (results[1] > 0.5)) > 0.9999
 
 
-def test_features_that_are_used_once_give_the_same(segmenters):
-    executor = segmenters[0].executor
-    support = segmenters[0].prepare_support(Support(photograph(), disc()))
-    query = segmenters[0].prepare_query(photograph(seed=3))
+def test_features_that_are_used_once_give_the_same(predictors):
+    executor = predictors[0].executor
+    support = predictors[0].prepare_support(Support(photograph(), disc()))
+    query = predictors[0].prepare_query(photograph(seed=3))
     logits = []
     for once in (True, False):
         shown, asked = (executor.read(image, once) for image in (support.image, query.image))
@@ -120,13 +120,13 @@ def test_features_that_are_used_once_give_the_same(segmenters):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("shots", [1, 3])
-def test_executors_agree_on_an_objects_presence(segmenters, shots, fusion):
+def test_executors_agree_on_an_objects_presence(predictors, shots, fusion):
     supports = [Support(photograph(seed=seed), disc()) for seed in range(shots)]
     presence = []
-    for segmenter in segmenters:
-        executor = segmenter.executor
-        encoded = segmenter.encode_support([segmenter.prepare_support(one) for one in supports])
-        query = segmenter.prepare_query(photograph(seed=9))
+    for predictor in predictors:
+        executor = predictor.executor
+        encoded = predictor.encode_support([predictor.prepare_support(one) for one in supports])
+        query = predictor.prepare_query(photograph(seed=9))
         features = executor.read(query.image)
         found = executor.find(features, query.network_size, encoded, fusion)
         presence.append(found.presence)
@@ -141,13 +141,13 @@ def test_sizes_that_recur_get_graphs_of_their_own(tmp_path, cache):
         open_executor(checkpoint, dataclasses.replace(placement, fixed_shapes=count))
         for count in (0, 1)
     )
-    segmenters = [Segmenter(executor) for executor in (free, fixed)]
-    support = segmenters[0].prepare_support(Support(photograph(), disc()))
-    shots = segmenters[0].encode_support([support])
+    predictors = [Predictor(executor) for executor in (free, fixed)]
+    support = predictors[0].prepare_support(Support(photograph(), disc()))
+    shots = predictors[0].encode_support([support])
 
     def difference(size: tuple[int, int]) -> float:
-        query = segmenters[0].prepare_query(photograph(*size))
-        one, other = (segmenter.segment(query, shots) for segmenter in segmenters)
+        query = predictors[0].prepare_query(photograph(*size))
+        one, other = (predictor.segment(query, shots) for predictor in predictors)
         return float(np.abs(one - other).max())
 
     def kept() -> list[int]:

@@ -63,10 +63,10 @@ def problem(response: Any, status: int, code: str, field: str | None = None) -> 
 
 
 def probabilities(engine: Engine, *classes: tuple[int, ...]) -> NDArray[np.float32]:
-    """(N, 37, 51) as the Segmenter predicts them for the seeds of each class."""
+    """(N, 37, 51) as the Predictor predicts them for the seeds of each class."""
     return np.stack(
         [
-            engine.segmenter.predict(
+            engine.predictor.predict(
                 [Support(photograph(seed=seed), object_mask()) for seed in seeds],
                 PHOTOGRAPH,
                 refined=True,

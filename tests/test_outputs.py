@@ -31,8 +31,8 @@ NOTHING = {"min_area": "1888"}
 
 @pytest.fixture
 def probability(engine: Engine) -> NDArray[np.float32]:
-    """(37, 51) probability of the object in the query, as the Segmenter itself predicts it."""
-    return engine.segmenter.predict([Support(photograph(), object_mask())], QUERY, refined=True)
+    """(37, 51) probability of the object in the query, as the Predictor itself predicts it."""
+    return engine.predictor.predict([Support(photograph(), object_mask())], QUERY, refined=True)
 
 
 def ask(client: TestClient, path: str = "/segment", accept: str = "*/*", **options: str) -> Any:

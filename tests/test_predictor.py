@@ -1,4 +1,4 @@
-"""The Segmenter and the choice of device and precision."""
+"""The Predictor and the choice of device and precision."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ import torch
 from model.episode import Support
 from model.errors import DeviceError, EmptyMaskError, ImageShapeError, MaskSizeError
 from model.executors.torch import TorchExecutor, choose_device, choose_precision
-from model.predictor import Segmenter
+from model.predictor import Predictor
 from model.transforms import TransformConfig
 
 
 @pytest.fixture
-def segmenter(tiny_network):
-    return Segmenter(TorchExecutor(tiny_network, TransformConfig(side=65)))
+def predictor(tiny_network):
+    return Predictor(TorchExecutor(tiny_network, TransformConfig(side=65)))
 
 
 def photograph(height=48, width=64, seed=0):
@@ -27,29 +27,29 @@ def shot(height=48, width=64, seed=0):
     return Support(photograph(height, width, seed), mask)
 
 
-def test_the_probability_has_the_querys_size_and_range(segmenter):
-    probability = segmenter.predict([shot()], photograph(101, 37, seed=1))
+def test_the_probability_has_the_querys_size_and_range(predictor):
+    probability = predictor.predict([shot()], photograph(101, 37, seed=1))
     assert probability.shape == (101, 37)
     assert 0 <= probability.min() <= probability.max() <= 1
 
 
 @pytest.mark.parametrize("fusion", ["average", "union"])
-def test_shots_of_different_sizes_go_together(segmenter, fusion):
+def test_shots_of_different_sizes_go_together(predictor, fusion):
     shots = [shot(), shot(90, 40, 1), shot(33, 33, 2)]
-    probability = segmenter.predict(shots, photograph(), fusion)
+    probability = predictor.predict(shots, photograph(), fusion)
     assert np.isfinite(probability).all()
 
 
-def test_a_segmenter_keeps_nothing_between_requests(segmenter):
-    first = segmenter.predict([shot()], photograph(seed=1))
-    segmenter.predict([shot(seed=5)], photograph(seed=6))
-    assert np.array_equal(segmenter.predict([shot()], photograph(seed=1)), first)
+def test_a_segmenter_keeps_nothing_between_requests(predictor):
+    first = predictor.predict([shot()], photograph(seed=1))
+    predictor.predict([shot(seed=5)], photograph(seed=6))
+    assert np.array_equal(predictor.predict([shot()], photograph(seed=1)), first)
 
 
 def test_bfloat16_agrees_with_float32(tiny_network):
     transform = TransformConfig(side=65)
-    exact = Segmenter(TorchExecutor(tiny_network, transform)).predict([shot()], photograph(seed=1))
-    fast = Segmenter(TorchExecutor(tiny_network, transform, dtype=torch.bfloat16))
+    exact = Predictor(TorchExecutor(tiny_network, transform)).predict([shot()], photograph(seed=1))
+    fast = Predictor(TorchExecutor(tiny_network, transform, dtype=torch.bfloat16))
     assert np.abs(fast.predict([shot()], photograph(seed=1)) - exact).max() < 0.05
 
 
@@ -72,9 +72,9 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes():
         np.zeros((0, 8, 3), dtype=np.uint8),
     ],
 )
-def test_arrays_that_are_no_photograph_are_refused(segmenter, image):
+def test_arrays_that_are_no_photograph_are_refused(predictor, image):
     with pytest.raises(ImageShapeError, match="RGB"):
-        segmenter.prepare_query(image)
+        predictor.prepare_query(image)
 
 
 def test_cuda_without_a_gpu_is_a_clear_error():

@@ -200,11 +200,11 @@ def test_a_network_with_a_presence_branch_is_served_with_what_it_says(
     served = Engine.load(
         read_settings(checkpoint=path, device="cpu", precision="float32", executor="torch")
     )
-    segmenter = served.segmenter
-    shots = segmenter.encode_support(
-        [segmenter.prepare_support(Support(photograph(), object_mask()))]
+    predictor = served.predictor
+    shots = predictor.encode_support(
+        [predictor.prepare_support(Support(photograph(), object_mask()))]
     )
-    expected = segmenter.find(segmenter.prepare_query(LIGHT), shots).presence
+    expected = predictor.find(predictor.prepare_query(LIGHT), shots).presence
     with TestClient(create_app(settings, served)) as client:
         found = described(client, LIGHT)
         assert found["presence"] == pytest.approx(expected, abs=1e-5)

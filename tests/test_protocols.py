@@ -16,7 +16,7 @@ from model.evaluation.gallery import Gallery
 from model.evaluation.protocols import Hsnet, Oslsm, draw_multiclass, draw_one_class
 from model.evaluation.scoring import (
     class_map,
-    network_predictor,
+    network_method,
     predict_mask,
     predict_probability,
     score_multiclass,
@@ -25,7 +25,7 @@ from model.evaluation.scoring import (
 )
 from model.executors.torch import TorchExecutor
 from model.network.sgone import SGOne, SGOneConfig
-from model.predictor import Segmenter
+from model.predictor import Predictor
 from model.transforms import TransformConfig
 from networks import SIDE, build_decisive_network, settle_statistics
 
@@ -38,22 +38,22 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def segmenter(checkpoint):
+def predictor(checkpoint):
     loaded = load_checkpoint(checkpoint)
-    return Segmenter(TorchExecutor(loaded.network, loaded.transform))
+    return Predictor(TorchExecutor(loaded.network, loaded.transform))
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("shots", [1, 3])
-def test_oslsm_scores_the_very_mask_that_is_served(pairs, segmenter, shots, fusion):
+def test_oslsm_scores_the_very_mask_that_is_served(pairs, predictor, shots, fusion):
     protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
-    gallery = Gallery(segmenter.executor, dataset, protocol)
-    predict = network_predictor(segmenter.executor, fusion)
+    gallery = Gallery(predictor.executor, dataset, protocol)
+    predict = network_method(predictor.executor, fusion)
     for episode in draw_one_class(protocol, dataset, (0, 1), shots, 4, seed=0):
         loaded = [dataset.load(view.sample, view.class_id) for view in episode.supports]
         supports = [Support(image, label == 1) for image, label in loaded]
         query, _ = dataset.load(episode.query.sample, episode.query.class_id)
-        served = segmenter.predict(supports, query, fusion) > 0.5
+        served = predictor.predict(supports, query, fusion) > 0.5
         mask = predict_mask(predict, gallery, episode).numpy()
         assert mask.shape == query.shape[:2]
         assert 0.02 < served.mean() < 0.98
@@ -114,24 +114,24 @@ def test_a_class_with_too_few_images_is_named(pairs):
 # The gallery
 
 
-def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pairs, segmenter):
+def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pairs, predictor):
     dataset, protocol = open_dataset(pairs), Hsnet(TRANSFORM)
-    gallery = Gallery(segmenter.executor, dataset, protocol)
+    gallery = Gallery(predictor.executor, dataset, protocol)
     calls = []
-    hook = segmenter.executor.network.backbone.register_forward_hook(lambda *_: calls.append(1))
+    hook = predictor.executor.network.backbone.register_forward_hook(lambda *_: calls.append(1))
     episodes = draw_one_class(protocol, dataset, range(5), 2, 60, seed=0)
-    score_one_class(network_predictor(segmenter.executor, "average"), gallery, episodes, "test")
+    score_one_class(network_method(predictor.executor, "average"), gallery, episodes, "test")
     hook.remove()
     assert len(calls) == len(dataset.samples)
 
 
-def test_a_gallery_without_room_gives_the_same_scores(pairs, segmenter):
+def test_a_gallery_without_room_gives_the_same_scores(pairs, predictor):
     dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
     episodes = draw_one_class(protocol, dataset, range(5), 1, 8, seed=0)
-    predict = network_predictor(segmenter.executor, "average")
+    predict = network_method(predictor.executor, "average")
     roomy, full = (
         score_one_class(
-            predict, Gallery(segmenter.executor, dataset, protocol, room), episodes, "test"
+            predict, Gallery(predictor.executor, dataset, protocol, room), episodes, "test"
         )
         for room in (8 << 30, 0)
     )
@@ -161,21 +161,21 @@ def build_matching_network():
     [(build_masking_network, TRANSFORM), (build_matching_network, TransformConfig(97, stride=32))],
 )
 def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
-    segmenter, dataset = Segmenter(TorchExecutor(build(), transform)), open_dataset(pairs)
-    gallery = Gallery(segmenter.executor, dataset, Oslsm(transform))
-    predict = network_predictor(segmenter.executor, "average")
+    predictor, dataset = Predictor(TorchExecutor(build(), transform)), open_dataset(pairs)
+    gallery = Gallery(predictor.executor, dataset, Oslsm(transform))
+    predict = network_method(predictor.executor, "average")
     views = [View(5, 0, 0), View(4, 0, 0)]
     loaded = [dataset.load(view.sample, view.class_id) for view in views]
     supports = [Support(image, label == 1) for image, label in loaded]
-    served = segmenter.predict(supports, dataset.load(0, 0)[0])
+    served = predictor.predict(supports, dataset.load(0, 0)[0])
     scored = predict_probability(predict, gallery, View(0, 0, 0), views)
     np.testing.assert_array_equal(scored.numpy(), served)
 
 
 @pytest.mark.parametrize("protocol", [Hsnet(TRANSFORM), Oslsm(TRANSFORM)])
-def test_a_perfect_predictor_scores_a_hundred(pairs, segmenter, protocol):
+def test_a_perfect_predictor_scores_a_hundred(pairs, predictor, protocol):
     dataset = open_dataset(pairs)
-    gallery = Gallery(segmenter.executor, dataset, protocol)
+    gallery = Gallery(predictor.executor, dataset, protocol)
     episodes = draw_one_class(protocol, dataset, range(5), 1, 20, seed=0)
     scores = score_one_class(oracle, gallery, episodes, "test").scores()
     assert (scores.miou, scores.fb_iou) == (100, 100)
@@ -194,9 +194,9 @@ def test_the_truth_of_several_classes_is_one_map_with_void():
     assert true_map(truths).tolist() == [[1, 2, 0, VOID]]
 
 
-def test_several_classes_are_found_in_one_query(pairs, segmenter):
+def test_several_classes_are_found_in_one_query(pairs, predictor):
     dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
-    gallery = Gallery(segmenter.executor, dataset, protocol)
+    gallery = Gallery(predictor.executor, dataset, protocol)
     episodes = draw_multiclass(dataset, range(5), shots=3, count=10, seed=0)
     assert [episode.queries[0].sample for episode in episodes] == list(range(10))
     scores = score_multiclass(oracle, gallery, range(5), episodes, "test").scores()

@@ -23,7 +23,7 @@ SUPPORT = Support(photograph(), object_mask())
 
 
 def expected(engine: Engine, *, refined: bool) -> NDArray[np.float32]:
-    return engine.segmenter.predict([SUPPORT], QUERY, refined=refined)
+    return engine.predictor.predict([SUPPORT], QUERY, refined=refined)
 
 
 def ask(client: TestClient, **options: str) -> bytes:

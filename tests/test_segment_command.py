@@ -89,7 +89,7 @@ def probability(engine: Engine) -> Callable[..., Any]:
     def predict(seed: int, shots: int = 1, fusion: Any = "average") -> Any:
         supports = [Support(photograph(), object_mask())]
         supports += [Support(photograph(seed=9), ~object_mask())] * (shots - 1)
-        return engine.segmenter.predict(
+        return engine.predictor.predict(
             supports, photograph(37, 51, seed=seed), fusion, refined=True
         )
 
@@ -171,11 +171,11 @@ def test_every_format_that_is_asked_for_is_written(
 
 
 def presences(engine: Engine, *seeds: int) -> list[float]:
-    segmenter = engine.segmenter
-    support = segmenter.prepare_support(Support(photograph(), object_mask()))
-    shots = segmenter.encode_support([support])
-    queries = (segmenter.prepare_query(photograph(37, 51, seed=seed)) for seed in seeds)
-    return [segmenter.find(query, shots).presence for query in queries]
+    predictor = engine.predictor
+    support = predictor.prepare_support(Support(photograph(), object_mask()))
+    shots = predictor.encode_support([support])
+    queries = (predictor.prepare_query(photograph(37, 51, seed=seed)) for seed in seeds)
+    return [predictor.find(query, shots).presence for query in queries]
 
 
 def test_queries_without_the_object_are_told_counted_and_empty(
@@ -202,7 +202,7 @@ def test_borders_are_the_networks_own_where_refinement_is_off(
 ) -> None:
     assert sgone(*local, "--no-refine", folder / "1.png").exit_code == 0
     support = Support(photograph(), object_mask())
-    plain = engine.segmenter.predict([support], photograph(37, 51, seed=1)) > 0.5
+    plain = engine.predictor.predict([support], photograph(37, 51, seed=1)) > 0.5
     assert_array_equal(read_mask((masks / "1.png").read_bytes()) > 0, plain)
     assert (plain != (probability(1) > 0.5)).any()
 

@@ -34,9 +34,9 @@ STAGES = ["decode", "queue", "encode", "segment", "render"]
 
 
 def expected(engine: Engine, seeds: list[int], fusion: Any = "average") -> Any:
-    """The mask that the Segmenter itself predicts for supports of these seeds."""
+    """The mask that the Predictor itself predicts for supports of these seeds."""
     supports = [Support(photograph(seed=seed), object_mask()) for seed in seeds]
-    return (engine.segmenter.predict(supports, QUERY, fusion, refined=True) > 0.5) * 255
+    return (engine.predictor.predict(supports, QUERY, fusion, refined=True) > 0.5) * 255
 
 
 def replaced(parts: Parts, name: str, content: bytes, media_type: str = "") -> Parts:
@@ -64,7 +64,7 @@ def problem(response: Any, status: int, code: str, field: str | None = None) -> 
 # The mask
 
 
-def test_one_support_gives_the_segmenters_mask_at_the_querys_size(
+def test_one_support_gives_the_predictors_mask_at_the_querys_size(
     client: TestClient, engine: Engine
 ) -> None:
     response = client.post("/segment", files=one_shot_form())
@@ -87,7 +87,7 @@ def test_without_refinement_the_mask_is_the_networks_own(
     client: TestClient, engine: Engine
 ) -> None:
     supports = [Support(photograph(seed=0), object_mask())]
-    own = engine.segmenter.predict(supports, QUERY, refined=False) > 0.5
+    own = engine.predictor.predict(supports, QUERY, refined=False) > 0.5
     plain = client.post("/segment?refine=false", files=one_shot_form())
     refined = client.post("/segment", files=one_shot_form())
     assert_array_equal(read_mask(plain.content), own * 255)
@@ -149,7 +149,7 @@ def test_supports_pair_up_in_the_order_sent(client: TestClient, engine: Engine) 
         Support(photograph(seed=seed), mask) for seed, mask in zip((10, 11), masks, strict=True)
     ]
     response = client.post("/segment/kshot", files=parts)
-    mask = engine.segmenter.predict(supports, QUERY, refined=True) > 0.5
+    mask = engine.predictor.predict(supports, QUERY, refined=True) > 0.5
     assert_array_equal(read_mask(response.content), mask * 255)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.evaluation.extras import need_scikit_learn
 from model.evaluation.gallery import EncodedQuery, EncodedSupport
-from model.evaluation.scoring import Predictor
+from model.evaluation.scoring import Method
 from model.executors.protocol import ImageFeatures
 from model.transforms import Logits
 
@@ -57,7 +57,7 @@ def logistic_regression(query: EncodedQuery, supports: Sequence[EncodedSupport])
 
 
 BaselineName = Literal["1nn", "logreg"]
-BASELINES: dict[BaselineName, Predictor] = {
+BASELINES: dict[BaselineName, Method] = {
     "1nn": nearest_neighbour,
     "logreg": logistic_regression,
 }

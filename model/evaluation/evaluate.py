@@ -18,10 +18,10 @@ from model.evaluation.published import FOLDS, SHOTS, tables
 from model.evaluation.report import build_report, format_report, summarise_presence
 from model.evaluation.scoring import (
     Masking,
-    Predictor,
+    Method,
     ScoredEpisodes,
     network_finder,
-    network_predictor,
+    network_method,
     score_multiclass,
     score_one_class,
 )
@@ -119,7 +119,7 @@ def _measure_curve(
 
 def measure(bench: Bench, experiment: Experiment) -> tuple[dict[str, Any], list[ScoredEpisodes]]:
     """One class in each query -> the report, and the episodes of each seed."""
-    gallery, predict = bench.gallery, _predictor(bench, experiment)
+    gallery, predict = bench.gallery, _method(bench, experiment)
     masking = _masking(bench, experiment)
     rounds = []
     for seed in experiment.seeds:
@@ -161,7 +161,7 @@ def _presence(
 
 def measure_multiclass(bench: Bench, experiment: Experiment) -> dict[str, Any]:
     """Every class of the fold in each query -> the report."""
-    gallery, predict = bench.gallery, _predictor(bench, experiment)
+    gallery, predict = bench.gallery, _method(bench, experiment)
     scores = []
     for seed in experiment.seeds:
         episodes = draw_multiclass(
@@ -172,10 +172,10 @@ def measure_multiclass(bench: Bench, experiment: Experiment) -> dict[str, Any]:
     return build_report(bench, experiment, scores)
 
 
-def _predictor(bench: Bench, experiment: Experiment) -> Predictor:
+def _method(bench: Bench, experiment: Experiment) -> Method:
     if experiment.baseline:
         return BASELINES[experiment.baseline]
-    return network_predictor(bench.gallery.executor, experiment.fusion)
+    return network_method(bench.gallery.executor, experiment.fusion)
 
 
 def _draw_pictures(
@@ -187,7 +187,7 @@ def _draw_pictures(
 ) -> None:
     from model.evaluation.showcase import show
 
-    show(bench.gallery, _predictor(bench, experiment), scored, report, folder)
+    show(bench.gallery, _method(bench, experiment), scored, report, folder)
 
 
 def _write_tables(

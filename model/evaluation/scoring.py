@@ -19,7 +19,7 @@ from model.metrics import IoUMeter, MulticlassMeter
 from model.refinement import refine
 from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD, Logits, restore
 
-Predictor = Callable[[EncodedQuery, Sequence[EncodedSupport]], Logits]
+Method = Callable[[EncodedQuery, Sequence[EncodedSupport]], Logits]
 """A query and its K supports -> (2, h, w) logits, channel 1 the object's."""
 
 
@@ -51,14 +51,14 @@ def network_finder(executor: Executor, fusion: Fusion) -> Finder:
     return find
 
 
-def network_predictor(executor: Executor, fusion: Fusion) -> Predictor:
+def network_method(executor: Executor, fusion: Fusion) -> Method:
     """SG-One itself."""
     find = network_finder(executor, fusion)
     return lambda query, supports: find(query, supports).logits
 
 
 def score_one_class(
-    predict: Predictor,
+    predict: Method,
     gallery: Gallery,
     episodes: Sequence[EpisodeViews],
     description: str,
@@ -74,7 +74,7 @@ def score_one_class(
 
 
 def score_multiclass(
-    predict: Predictor,
+    predict: Method,
     gallery: Gallery,
     class_ids: Sequence[int],
     episodes: Sequence[MulticlassEpisode],
@@ -93,7 +93,7 @@ def score_multiclass(
 
 
 def predict_mask(
-    predict: Predictor, gallery: Gallery, episode: EpisodeViews, masking: Masking = PLAIN
+    predict: Method, gallery: Gallery, episode: EpisodeViews, masking: Masking = PLAIN
 ) -> Tensor:
     """(H, W) bool, the object in the query at the size that is scored."""
     probability = predict_probability(predict, gallery, episode.query, episode.supports)
@@ -105,7 +105,7 @@ def predict_mask(
 
 
 def predict_probability(
-    predict: Predictor, gallery: Gallery, query: View, supports: Sequence[View]
+    predict: Method, gallery: Gallery, query: View, supports: Sequence[View]
 ) -> Tensor:
     """(H, W) probability of the object, at the size that is scored."""
     encoded = gallery.query(query)

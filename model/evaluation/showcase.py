@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from model.evaluation.gallery import Gallery
 from model.evaluation.report import FIGURES, conditions, percent
-from model.evaluation.scoring import Predictor, ScoredEpisodes, predict_mask
+from model.evaluation.scoring import Method, ScoredEpisodes, predict_mask
 from model.pictures import GridRow, draw_grid
 
 _BAR, _MEAN, _CLEAR = "#4477aa", "#cc3311", {"facecolor": "white", "edgecolor": "none", "pad": 1}
@@ -19,7 +19,7 @@ _BAR, _MEAN, _CLEAR = "#4477aa", "#cc3311", {"facecolor": "white", "edgecolor": 
 
 def show(
     gallery: Gallery,
-    predict: Predictor,
+    predict: Method,
     scored: ScoredEpisodes,
     report: dict[str, Any],
     folder: Path,

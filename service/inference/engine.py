@@ -15,7 +15,7 @@ from model.episode import Fusion, Photograph, Support
 from model.executors.choose import Placement, open_executor
 from model.executors.favourites import RECURS
 from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
-from model.predictor import PreparedQuery, Segmenter
+from model.predictor import Predictor, PreparedQuery
 from service.giving_up import go_on
 from service.inference.cache import PrototypeCache
 from service.settings import Settings
@@ -76,7 +76,7 @@ class Engine:
     def __init__(self, checkpoint: Checkpoint, executor: Executor, cache_bytes: int = 0) -> None:
         self.checkpoint = checkpoint
         self.executor = executor
-        self.segmenter = Segmenter(executor)
+        self.predictor = Predictor(executor)
         self.prototypes = PrototypeCache(cache_bytes)
 
     @classmethod
@@ -110,11 +110,11 @@ class Engine:
 
     def prepare_query(self, photograph: Photograph, refined: bool = False) -> PreparedQuery:
         """Resize a query; ImageShapeError if it is no photograph."""
-        return self.segmenter.prepare_query(photograph, refined)
+        return self.predictor.prepare_query(photograph, refined)
 
     def fresh(self, support: Support, key: bytes | None = None) -> FreshSupport:
         """Resize one shot; with a key, its encoding is kept for the next time."""
-        return FreshSupport(self.segmenter.prepare_support(support), key)
+        return FreshSupport(self.predictor.prepare_support(support), key)
 
     def encode(self, support: PreparedSupport) -> EncodedShots:
         """One shot, as the network keeps it: arrays (1, 1, ...). One at a time, as ``run``."""
@@ -127,7 +127,7 @@ class Engine:
         that they get graphs of their own. ``thorough`` adds two classes, for which an executor may
         have other graphs.
         """
-        side, on_cpu = self.segmenter.transform.side, self.executor.device == "cpu"
+        side, on_cpu = self.predictor.transform.side, self.executor.device == "cpu"
         for height, width in (LANDSCAPE, PORTRAIT) if on_cpu else CAMERAS:
             longest = max(height, width)
             photograph = np.zeros((side * height // longest, side * width // longest, 3), np.uint8)
@@ -163,7 +163,7 @@ class Engine:
     def restore(self, prediction: Prediction, number: int = 0) -> NDArray[np.float32]:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
         logits = prediction.logits[number]
-        return self.segmenter.restore(logits, prediction.size, prediction.guide)
+        return self.predictor.restore(logits, prediction.size, prediction.guide)
 
     def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""

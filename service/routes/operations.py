@@ -81,7 +81,7 @@ def describe_instance(runtime: Runtime) -> Info:
         executor=engine.executor.name,
         device=engine.executor.device,
         precision=engine.executor.precision,
-        input_side=engine.segmenter.transform.side,
+        input_side=engine.predictor.transform.side,
         object_threshold=engine.checkpoint.decision.object_threshold,
         presence_threshold=engine.checkpoint.decision.presence_threshold,
         presence_is_learned=engine.checkpoint.architecture.presence,

@@ -96,7 +96,7 @@ async def keep_encodings(
 
 def encoding_key(engine: Engine) -> EncodingKey:
     """Encodings of one key are the same numbers, devices' rounding aside."""
-    side = engine.segmenter.transform.side
+    side = engine.predictor.transform.side
     return EncodingKey(engine.checkpoint.sha256, engine.executor.precision, side)
 
 
