@@ -15,7 +15,7 @@ from serving import served, served_checkpoint
 from studios import LEGACY, Backend, FakeStudio
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service_url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service with the tiny network."""
     with served_checkpoint(checkpoint, tmp_path_factory.mktemp("database")) as url:
