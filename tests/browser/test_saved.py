@@ -233,6 +233,7 @@ def test_a_saved_object_is_exported_deleted_and_imported_again(
     page.click("#confirm [value=delete]")
     expect(saved(page, "well travelled")).to_have_count(0)
     page.set_input_files("#set-file", archive)
+    expect(saved(page, "well travelled")).to_have_count(1)
     expect(page.locator("#using-name")).to_have_text("well travelled")
     after = stored_set(address, "well travelled")
     assert files == [
