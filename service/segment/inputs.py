@@ -72,10 +72,13 @@ SUPPORT_SETS = replace(
     beside=True,
 )
 _PAIR = (SUPPORT_IMAGE, SUPPORT_MASK, SUPPORT_MARK)
-_PAIRS = tuple(replace(part, many=True) for part in _PAIR)
+_PAIRS = _IMAGES, _MASKS, _MARKS = tuple(replace(part, many=True) for part in _PAIR)
 
-ONE_SHOT = FormLayout((*_PAIR, QUERY_IMAGE), Options, (SUPPORT_SET,), (TIMEOUT,))
-K_SHOT = FormLayout((*_PAIRS, QUERY_IMAGE), KShotOptions, (SUPPORT_SET,), (TIMEOUT,))
+# Forms ask for three files first: most people have a mask, and need no mark.
+ONE_SHOT = FormLayout((*_PAIR[:2], QUERY_IMAGE, SUPPORT_MARK), Options, (SUPPORT_SET,), (TIMEOUT,))
+K_SHOT = FormLayout(
+    (_IMAGES, _MASKS, QUERY_IMAGE, _MARKS), KShotOptions, (SUPPORT_SET,), (TIMEOUT,)
+)
 COMPLETION = FormLayout(_PAIR, CompletionOptions, (), (TIMEOUT,))
 MULTICLASS = FormLayout(
     (
@@ -88,7 +91,7 @@ MULTICLASS = FormLayout(
     (TIMEOUT,),
 )
 BATCH = FormLayout(
-    (*_PAIRS, replace(QUERY_IMAGE, many=True, room=("max_queries",))),
+    (_IMAGES, _MASKS, replace(QUERY_IMAGE, many=True, room=("max_queries",)), _MARKS),
     BatchOptions,
     (SUPPORT_SET,),
     (TIMEOUT,),

@@ -57,5 +57,20 @@ def test_the_reference_gives_a_mask_for_files_alone(
     page.close()
 
 
+@pytest.mark.parametrize("name", ["segment", "segment_kshot", "segment_batch"])
+def test_the_reference_asks_for_photograph_mask_and_query_first(
+    browser: Browser, address: str, name: str
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/docs")
+    block = page.locator(f"#operations-segmentation-{name}")
+    block.locator(".opblock-summary").click()
+    block.locator(".try-out__btn").click()
+    rows = block.locator("[data-property-name]")
+    names = [row.get_attribute("data-property-name") for row in rows.all()[:3]]
+    assert names == ["support_image", "support_mask", "query_image"]
+    page.close()
+
+
 def _is_local(url: str, address: str) -> bool:
     return url.startswith((address, "data:"))
