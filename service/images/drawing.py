@@ -52,15 +52,21 @@ def draw_object(mark: Mark, photograph: Photograph) -> ObjectMask:
         return draw_mark(mark, size)
     background = draw_background(mark, size)
     if mark.bbox is None:
-        dots = draw_mark(Mark(points=mark.points), size)
-        return grow(photograph, dots, draw_mark(mark, size), background)
-    frame = draw_mark(Mark(bbox=mark.bbox), size) & ~background
-    drawn = draw_mark(mark.model_copy(update={"bbox": None}), size)
-    return np.asarray(cut_out(photograph, frame, drawn) | drawn)
+        dots = _draw_object_marks(Mark(points=mark.points), size)
+        certain = _draw_object_marks(mark, size) & ~background
+        return grow(photograph, dots, certain, background)
+    frame = _draw_object_marks(Mark(bbox=mark.bbox), size) & ~background
+    certain = _draw_object_marks(mark.model_copy(update={"bbox": None}), size) & ~background
+    return np.asarray(cut_out(photograph, frame, certain) | certain)
 
 
 def draw_mark(mark: Mark, size: tuple[int, int]) -> ObjectMask:
     """(H, W) true on what is marked as object and not as background."""
+    return np.asarray(_draw_object_marks(mark, size) & ~draw_background(mark, size))
+
+
+def _draw_object_marks(mark: Mark, size: tuple[int, int]) -> ObjectMask:
+    """(H, W) true on what is marked as object, whatever is marked as background."""
     canvas = _Canvas(size)
     if mark.bbox is not None:
         canvas.fill_box(*mark.bbox)
@@ -70,7 +76,7 @@ def draw_mark(mark: Mark, size: tuple[int, int]) -> ObjectMask:
     mask = canvas.mask()
     if mark.segmentation is not None:
         mask |= mark.segmentation.mask()
-    return np.asarray(mask & ~draw_background(mark, size))
+    return mask
 
 
 def draw_background(mark: Mark, size: tuple[int, int]) -> ObjectMask:
