@@ -130,8 +130,7 @@ def _walk(hand: Hand, shown: Truth, asked: list[Truth], name: str) -> None:
     expect(hand.page.locator("#query-list li")).to_have_count(len(asked))
     _run(hand, "#run", len(asked))
     hand.tell(f"segment {len(asked)} photographs")
-    found = _download(hand, asked, name)
-    before = [truth.iou(mask) for truth, mask in zip(asked, found, strict=True)]
+    before = _download(hand, asked, name)
     hand.tell("download as COCO")
     worst = sorted(range(len(asked)), key=before.__getitem__)[:WORST]
     for place in worst:
@@ -139,8 +138,7 @@ def _walk(hand: Hand, shown: Truth, asked: list[Truth], name: str) -> None:
     hand.tell(f"correct {WORST} and let them show the object")
     _run(hand, "#stale-run", len(asked))
     hand.tell("run again")
-    found = _download(hand, asked, name)
-    after = [truth.iou(mask) for truth, mask in zip(asked, found, strict=True)]
+    after = _download(hand, asked, name)
     hand.tell("download again")
     rest = [place for place in range(len(asked)) if place not in worst]
     for group, places in (("all", list(range(len(asked)))), ("not corrected", rest)):
@@ -179,8 +177,8 @@ def _run(hand: Hand, button: str, count: int) -> None:
     hand.page.wait_for_selector("#progress", state="hidden")
 
 
-def _download(hand: Hand, asked: list[Truth], name: str) -> list[Mask]:
-    """Each photograph's mask in the COCO file that is downloaded."""
+def _download(hand: Hand, asked: list[Truth], name: str) -> list[float]:
+    """The IoU of each photograph's mask in the COCO file that is downloaded."""
     hand.click("#everything-open")
     for box in hand.page.locator("#everything [name=format]").all():
         if box.is_checked() != (box.get_attribute("value") == "coco"):
@@ -198,7 +196,10 @@ def _download(hand: Hand, asked: list[Truth], name: str) -> list[Mask]:
     for annotation in coco["annotations"]:
         mask = run_lengths.decode(annotation["segmentation"]).astype(bool)
         found[names[annotation["image_id"]]] = mask
-    return [found.get(one.path.stem, np.zeros(one.label.shape, np.bool_)) for one in asked]
+    nothing = (np.zeros(one.label.shape, np.bool_) for one in asked)
+    return [
+        one.iou(found.get(one.path.stem, none)) for one, none in zip(asked, nothing, strict=True)
+    ]
 
 
 def _correct(hand: Hand, truth: Truth) -> None:
