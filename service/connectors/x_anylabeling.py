@@ -34,7 +34,7 @@ class Parameters(BaseModel):
     filter_classes: list[str] = []
 
 
-class Predict(BaseModel):
+class PredictPhotograph(BaseModel):
     """A photograph as base64, or as a data URI."""
 
     model: str
@@ -65,7 +65,7 @@ def create_server(client: SegmentationClient) -> FastAPI:
         return _success({"model_id": MODEL, **_described(client)})
 
     @app.post("/v1/predict")
-    def predict(request: Predict) -> dict[str, Any]:
+    def predict(request: PredictPhotograph) -> dict[str, Any]:
         _check(request.model)
         chosen = request.params.filter_classes
         sets = named_sets(client, chosen) if chosen else stored_sets(client)

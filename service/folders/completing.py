@@ -9,7 +9,7 @@ import click
 
 from service.errors import SettingsError
 from service.folders.photographs import SUFFIXES, Query
-from service.folders.sources import Place, check_client
+from service.folders.sources import NetworkFlags, check_client
 from service.folders.sweep import Finder, Sweep
 from service.options import CompletionOptions
 
@@ -41,7 +41,7 @@ def marked(sweep: Sweep, mark: Path) -> tuple[Sweep, Marks]:
     return replace(sweep, queries=queries), marks
 
 
-class Completion(Place):
+class Completion(NetworkFlags):
     """Where masks are made of marks."""
 
     @contextmanager

@@ -14,7 +14,7 @@ from service.settings import Settings, read_settings
 
 
 @dataclass(frozen=True)
-class Place:
+class NetworkFlags:
     """The flags that say where a network runs.
 
     Raises click.UsageError for a service and a network here at once.
@@ -45,7 +45,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Sources(Place):
+class Sources(NetworkFlags):
     """The flags of the command. Raises click.UsageError for flags that exclude each other."""
 
     supports: Sequence[Path]

@@ -40,7 +40,7 @@ MAX_RUNS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SentMask:
     """A mask, and its photograph where a format shows it; ``name`` is what files call it."""
 
     name: str
@@ -52,7 +52,7 @@ class Drawn:
 class Conversion:
     """What is asked for: these masks, by this writer."""
 
-    drawn: Sequence[Drawn]
+    drawn: Sequence[SentMask]
     writer: Writer
     mask_format: MaskFormat
 
@@ -88,7 +88,7 @@ def read_conversion(
     if showing := SHOWING.intersection(formats):
         _check_images(drawn, sorted(showing)[0])
     else:
-        drawn = [Drawn(one.name, one.mask, None) for one in drawn]
+        drawn = [SentMask(one.name, one.mask, None) for one in drawn]
     return Conversion(drawn, writer, options.mask_format)
 
 
@@ -142,7 +142,7 @@ def _in_time(runtime: Runtime) -> AbstractAsyncContextManager[None]:
     return within(runtime.settings.request_timeout_ms / 1e3)
 
 
-def _paired(masks: Sequence[SpooledPart], images: Sequence[SpooledPart]) -> list[Drawn]:
+def _paired(masks: Sequence[SpooledPart], images: Sequence[SpooledPart]) -> list[SentMask]:
     """Each mask by its name, or by its photograph's where that is sent."""
     names = plain_names([mask.name for mask in masks], MASK.name)
     image_names = plain_names([image.name for image in images], IMAGE.name)
@@ -159,10 +159,10 @@ def _paired(masks: Sequence[SpooledPart], images: Sequence[SpooledPart]) -> list
         (mask, *found.get(stem(name), (name, None)))
         for name, mask in zip(names, masks, strict=True)
     )
-    return [Drawn(name, mask, image) for mask, name, image in pairs]
+    return [SentMask(name, mask, image) for mask, name, image in pairs]
 
 
-def _check_images(drawn: Sequence[Drawn], format_name: str) -> None:
+def _check_images(drawn: Sequence[SentMask], format_name: str) -> None:
     for one in drawn:
         if one.image is None:
             raise UnpairedImageError(
@@ -172,7 +172,7 @@ def _check_images(drawn: Sequence[Drawn], format_name: str) -> None:
             )
 
 
-def _read(runtime: Runtime, one: Drawn, mask_format: MaskFormat, records: KeptLines) -> None:
+def _read(runtime: Runtime, one: SentMask, mask_format: MaskFormat, records: KeptLines) -> None:
     settings = runtime.settings
     part = one.mask.read(settings.max_upload_bytes)
     mask = decode_mask(part, settings.max_image_pixels, mask_format).mask
@@ -192,7 +192,7 @@ def _check_runs(mask: ObjectMask, field: str) -> None:
         )
 
 
-def _check_size(mask: ObjectMask, size: tuple[int, ...], one: Drawn) -> None:
+def _check_size(mask: ObjectMask, size: tuple[int, ...], one: SentMask) -> None:
     if mask.shape != size:
         (mask_height, mask_width), (height, width) = mask.shape, size
         raise MaskSizeMismatchError(
@@ -203,7 +203,7 @@ def _check_size(mask: ObjectMask, size: tuple[int, ...], one: Drawn) -> None:
 
 
 def _add(
-    runtime: Runtime, members: ZipFile, writer: Writer, one: Drawn, left: Iterator[Record]
+    runtime: Runtime, members: ZipFile, writer: Writer, one: SentMask, left: Iterator[Record]
 ) -> None:
     """Write the files of one mask, whose record is the next."""
     labelled = Labelled(next(left).mask(), partial(_photograph, runtime, one))
@@ -211,6 +211,6 @@ def _add(
         members.writestr(member(path), content)
 
 
-def _photograph(runtime: Runtime, one: Drawn) -> Photograph:
+def _photograph(runtime: Runtime, one: SentMask) -> Photograph:
     assert one.image is not None
     return runtime.decode_photograph(one.image)

@@ -36,17 +36,17 @@ class Setup(BaseModel):
     schema_: str = Field(alias="schema")
 
 
-class Task(BaseModel):
+class LabellingTask(BaseModel):
     """A task: its data names the photograph."""
 
     id: int | None = None
     data: dict[str, Any]
 
 
-class Predict(BaseModel):
+class PredictTasks(BaseModel):
     """Tasks to predict, of one project."""
 
-    tasks: list[Task]
+    tasks: list[LabellingTask]
     label_config: str
 
 
@@ -76,7 +76,7 @@ class Event(BaseModel):
         return [each.id for each in (*one_or_many, *self.annotations)]
 
 
-class Predictor:
+class Predictions:
     """Predictions with the stored sets that have a project's labels as their names."""
 
     def __init__(self, client: SegmentationClient, studio: Studio) -> None:
@@ -88,7 +88,7 @@ class Predictor:
         return self._version(named_sets(self._client, interface.labels))
 
     def predict(
-        self, tasks: list[Task], interface: Interface
+        self, tasks: list[LabellingTask], interface: Interface
     ) -> Sequence[dict[str, Any] | list[Any]]:
         """A prediction for each task, or its error where others have none.
 
@@ -107,7 +107,7 @@ class Predictor:
         return [{**each, "model_version": version} for each in predictions]
 
     def _predict(
-        self, interface: Interface, sets: dict[str, SupportSet], task: Task
+        self, interface: Interface, sets: dict[str, SupportSet], task: LabellingTask
     ) -> dict[str, Any]:
         name = interface.field(sets)
         reference = task.data.get(name)
@@ -124,7 +124,9 @@ class Predictor:
         return f"sgone-{digest.hexdigest()[:12]}"
 
 
-def _or_error(predict: Callable[[Task], dict[str, Any]], task: Task) -> dict[str, Any]:
+def _or_error(
+    predict: Callable[[LabellingTask], dict[str, Any]], task: LabellingTask
+) -> dict[str, Any]:
     try:
         return predict(task)
     except (ConnectorError, SegmentationError) as error:
@@ -135,7 +137,7 @@ def _or_error(predict: Callable[[Task], dict[str, Any]], task: Task) -> dict[str
 def create_backend(client: SegmentationClient, studio: Studio, ledger: Ledger) -> FastAPI:
     """The app; while it runs it follows the annotations that it hears of."""
     learning = Learning(ledger, Supports(client, studio, ledger).follow)
-    predictor = Predictor(client, studio)
+    predictions = Predictions(client, studio)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -153,12 +155,12 @@ def create_backend(client: SegmentationClient, studio: Studio, ledger: Ledger) -
 
     @app.post("/setup")
     def setup(request: Setup) -> dict[str, str]:
-        return {"model_version": predictor.version(read_interface(request.schema_))}
+        return {"model_version": predictions.version(read_interface(request.schema_))}
 
     @app.post("/predict")
-    def predict(request: Predict) -> dict[str, Any]:
+    def predict(request: PredictTasks) -> dict[str, Any]:
         interface = read_interface(request.label_config)
-        return {"results": predictor.predict(request.tasks, interface)}
+        return {"results": predictions.predict(request.tasks, interface)}
 
     @app.post("/webhook", status_code=201)
     def webhook(event: Event) -> dict[str, str]:

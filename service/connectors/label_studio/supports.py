@@ -14,7 +14,7 @@ _GONE = ("support_set_not_found", "pair_not_found")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnTask:
     """What people have drawn on a task's photograph, by label."""
 
     task: int = 0
@@ -56,20 +56,20 @@ class Supports:
                 given = Given(annotation, label, drawn.task, stored.id, stored.pairs[-1].id)
                 self._ledger.give(given)
 
-    def _drawn(self, number: int) -> Drawn:
+    def _drawn(self, number: int) -> DrawnTask:
         """What an annotation holds; no mask where it is gone or skipped."""
         annotation = self._studio.annotation(number)
         if annotation is None or annotation["was_cancelled"]:
-            return Drawn()
+            return DrawnTask()
         task = self._studio.task(annotation["task"])
         project = self._studio.project(task["project"]) if task else None
         if task is None or project is None:
-            return Drawn()
+            return DrawnTask()
         interface = read_interface(project["label_config"])
         masks = read_masks(annotation["result"], interface)
         if not masks:
-            return Drawn()
-        return Drawn(task["id"], str(task["data"].get(interface.field(masks))), masks)
+            return DrawnTask()
+        return DrawnTask(task["id"], str(task["data"].get(interface.field(masks))), masks)
 
     def _replaced(self, given: Given | None, mask: Mask) -> bool:
         """False where there was no pair, or it was deleted in the service meanwhile."""
