@@ -130,8 +130,48 @@ def test_the_instances_of_two_years_must_be_named(tmp_path):
     assert open_dataset(tmp_path).samples[0].image.parent.name == "val2017"
     named = open_dataset(tmp_path, tmp_path / "annotations" / "instances_train2014.json")
     assert named.samples[0].image.parent.name == "train2014"
-    with pytest.raises(DatasetError, match=r"2 files instances_train\*\.json; name one"):
+    with pytest.raises(
+        DatasetError, match=r"2 files \(annotations/inst.*train2017\.json\); name one"
+    ):
         open_dataset(tmp_path, subset="train")
+
+
+def write_lvis(root):
+    """Of LVIS's 1,203 classes the first eleven are seen twice, the twelfth once."""
+    seen = [
+        (image, 1 + number, rectangle(5, 5, 30, 40), 0) for number in range(11) for image in (0, 2)
+    ]
+    table = coco_table([*seen, (1, 12, rectangle(5, 5, 30, 40), 0)], category_ids=range(1, 1204))
+    for image in table["images"]:
+        folder = "train2017" if image["id"] == 11 else "val2017"
+        image["coco_url"] = f"http://images.example/{folder}/{image.pop('file_name')}"
+    for index in range(3):
+        write_photograph(root / ("train2017" if index == 1 else "val2017") / f"{index}.jpg", index)
+    (root / "lvis_v1_val.json").write_text(json.dumps(table), encoding="utf-8")
+    return root
+
+
+def test_lvis_names_its_photographs_by_address_and_has_ten_folds(tmp_path):
+    dataset = open_dataset(write_lvis(tmp_path))
+    assert [sample.image.parent.name for sample in dataset.samples] == [
+        "val2017",
+        "train2017",
+        "val2017",
+    ]
+    assert dataset.fold(0) == (0, 10)
+    assert [dataset.fold(fold) for fold in range(1, 10)] == [(number,) for number in range(1, 10)]
+    assert dataset.load(2, 10)[1].sum() == 25 * 35
+    with pytest.raises(DatasetError, match="no fold 10; choose 0 to 9"):
+        dataset.fold(10)
+
+
+def test_an_image_without_name_and_address_is_told(tmp_path):
+    table = coco_table(copy.deepcopy(COCO_ANNOTATIONS))
+    table["images"][1].pop("file_name")
+    with pytest.raises(
+        DatasetError, match=r"images\.1: Value error, it has no file_name; its id is 11"
+    ):
+        open_dataset(write_coco(tmp_path, table))
 
 
 def broken(change):

@@ -442,3 +442,42 @@ def test_a_reading_that_a_mask_has_not_is_refused_with_its_file(folder):
 def test_a_mask_format_is_for_folders_alone(voc):
     with pytest.raises(DatasetError, match=r"the layout of .* \(voc\) .* leave mask_format out"):
         open_dataset(voc, mask_format="labels")
+
+
+@pytest.fixture
+def perseg(tmp_path):
+    """Two objects of three photographs, the masks red on black."""
+    for name in ("cat", "barn"):
+        for index in range(3):
+            write_photograph(tmp_path / "Images" / name / f"0{index}.jpg", index)
+            mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            mask[10:50, 10:50, 0] = 128
+            write_mask(tmp_path / "Annotations" / name / f"0{index}.png", mask)
+    return tmp_path
+
+
+def test_perseg_has_an_object_a_folder(perseg):
+    dataset = open_dataset(perseg)
+    assert dataset.classes == ("barn", "cat")
+    assert dataset.members(1) == [3, 4, 5]
+    image, label = dataset.load(4, 1)
+    assert image.shape == (HEIGHT, WIDTH, 3)
+    assert label.sum() == 40 * 40
+
+
+def test_perseg_tells_a_mask_that_is_missing(perseg):
+    (perseg / "Annotations" / "cat" / "01.png").unlink()
+    with pytest.raises(DatasetError, match=r"01\.jpg has no mask; expected .*cat/01\.png"):
+        open_dataset(perseg)
+
+
+def test_perseg_without_photographs_says_how_to_lay_them_out(tmp_path):
+    for folder in ("Images/cat", "Annotations/cat"):
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(DatasetError, match="holds no photographs; lay them out as OBJECT/00"):
+        open_dataset(tmp_path)
+
+
+def test_perseg_has_no_lists(perseg):
+    with pytest.raises(DatasetError, match="PerSeg, which has no lists"):
+        open_dataset(perseg, write_list(perseg / "list.txt", "1"))

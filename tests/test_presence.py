@@ -14,7 +14,6 @@ from model.errors import ConfigError, DatasetError
 from model.evaluation import evaluate
 from model.evaluation.bench import Experiment, open_bench, open_data
 from model.evaluation.presence import area_under_curve, draw_absent, score_presence
-from model.evaluation.protocols import draw_one_class
 from model.executors.choose import Placement
 from model.executors.protocol import Sighting
 
@@ -34,7 +33,7 @@ def bench(checkpoint, pairs):
 
 @pytest.fixture(scope="module")
 def episodes(bench):
-    return draw_one_class(bench.gallery.protocol, bench.gallery.dataset, bench.class_ids, 1, 12, 0)
+    return bench.gallery.protocol.draw(bench.gallery.dataset, bench.class_ids, 1, 12, 0)
 
 
 def knowing(query, supports):

@@ -1,6 +1,7 @@
-"""COCO, or any data set in its format, and the four folds of COCO-20i."""
+"""COCO, or any data set in its format, and the folds of COCO-20i and LVIS-92i."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ COCO_20I = tuple(tuple(range(fold, 80, 4)) for fold in range(4))
 
 The split of Nguyen & Todorovic 2019 (FWB), which PFENet (``use_split_coco``) and HSNet measure on.
 """
+LVIS_CLASSES = 1203
+"""Of LVIS v1; its file lists all of them, whether a photograph shows one or not."""
+LVIS_FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def coco_instances(root: Path, annotations: Path) -> SegmentationDataset:
 
     The photographs of ``instances_NAME.json`` lie beside it, in ``NAME/``, ``images/NAME/``,
     ``images/`` or ``data/``. Class ids are in the order of category ids; COCO's 80 have the folds
-    of COCO-20i.
+    of COCO-20i, those of LVIS v1 the folds of LVIS-92i.
     """
     classes, scenes = read_instances(annotations)
     paths = find_photographs(root, annotations, [scene.file_name for scene in scenes])
@@ -55,7 +59,7 @@ def coco_instances(root: Path, annotations: Path) -> SegmentationDataset:
         if earlier is not scene:
             _unite(earlier, scene, annotations)
     samples = tuple(_sample(path, annotations, scene) for path, scene in by_path.items())
-    folds = COCO_20I if len(classes) == 80 else ()
+    folds = _folds(len(classes), samples)
     return SegmentationDataset(classes, samples, RegionLabels(by_path), folds)
 
 
@@ -64,15 +68,27 @@ def default_annotations(root: Path, subset: Subset) -> Path:
 
     DatasetError if there is not one.
     """
-    pattern = f"instances_{subset}*.json"
-    found = list((root / "annotations").glob(pattern))
+    patterns = (f"annotations/instances_{subset}*.json", f"lvis_v*_{subset}.json")
+    found = [path for pattern in patterns for path in root.glob(pattern)]
     if not found:
         return choose_export(root, subset)
     if len(found) > 1:
-        raise DatasetError(
-            f"{root / 'annotations'} holds {len(found)} files {pattern}; name one as the list"
-        )
+        names = ", ".join(str(path.relative_to(root)) for path in found)
+        raise DatasetError(f"{root} holds {len(found)} files ({names}); name one as the list")
     return found[0]
+
+
+def _folds(classes: int, samples: Sequence[Sample]) -> tuple[tuple[int, ...], ...]:
+    """COCO-20i's; or LVIS-92i's (Liu et al. 2024, Matcher): every tenth class of those that two
+    photographs show, 92 a fold of LVIS v1's validation set.
+    """
+    if classes == len(COCO_20I) * len(COCO_20I[0]):
+        return COCO_20I
+    if classes != LVIS_CLASSES:
+        return ()
+    counts = Counter(class_id for sample in samples for class_id in sample.class_ids)
+    shown = sorted(class_id for class_id, count in counts.items() if count > 1)
+    return tuple(tuple(shown[fold::LVIS_FOLDS]) for fold in range(LVIS_FOLDS))
 
 
 def _unite(scene: Scene, other: Scene, annotations: Path) -> None:

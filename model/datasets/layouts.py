@@ -8,10 +8,11 @@ from model.datasets.exports import find_exports
 from model.datasets.folder import has_pairs, holds_photographs, image_folder
 from model.datasets.listing import SegmentationDataset, Subset
 from model.datasets.pascal import default_list, pascal_voc
+from model.datasets.perseg import ANNOTATIONS, IMAGES, perseg
 from model.errors import DatasetError
 from model.images.masks import MaskFormat
 
-Layout = Literal["voc", "coco", "folder"]
+Layout = Literal["voc", "coco", "folder", "perseg"]
 
 
 def open_dataset(
@@ -43,6 +44,10 @@ def open_dataset(
             return coco_instances(root, list_file or default_annotations(root, subset))
         case "folder":
             return image_folder(root, list_file, mask_format)
+        case "perseg":
+            if list_file:
+                raise DatasetError(f"{root} is PerSeg, which has no lists; leave {list_file} out")
+            return perseg(root)
 
 
 def recognise(root: Path) -> Layout:
@@ -50,7 +55,9 @@ def recognise(root: Path) -> Layout:
     masks = (root / "SegmentationClass", root / "SegmentationClassAug")
     if (root / "JPEGImages").is_dir() and any(folder.is_dir() for folder in masks):
         return "voc"
-    if (root / "annotations").is_dir():
+    if all((root / folder).is_dir() for folder in (IMAGES, ANNOTATIONS)):
+        return "perseg"
+    if (root / "annotations").is_dir() or any(root.glob("lvis_v*.json")):
         return "coco"
     if has_pairs(root):
         return "folder"
@@ -62,6 +69,6 @@ def recognise(root: Path) -> Layout:
         return "folder"
     raise DatasetError(
         f"{root} has no layout that is known; give a folder with JPEGImages/ (PASCAL VOC), "
-        "annotations/ (COCO) or a tool's COCO file, or CLASS/NAME.jpg + CLASS/NAME.png (FSS-1000 "
-        "and others)"
+        "annotations/ (COCO) or a tool's COCO file, Images/ and Annotations/ (PerSeg), or "
+        "CLASS/NAME.jpg + CLASS/NAME.png (FSS-1000 and others)"
     )

@@ -1,6 +1,7 @@
 """The evaluation protocols: which episodes are drawn, what the network is fed, what is counted."""
 
 import dataclasses
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -14,6 +15,7 @@ from model.datasets.augmentation import object_weights, square
 from model.datasets.listing import SegmentationDataset
 from model.datasets.sampling import EpisodeSampler, EpisodeViews, View
 from model.episode import Photograph
+from model.errors import DatasetError
 from model.transforms import TransformConfig, network_size, resize_image, resize_mask
 
 
@@ -41,14 +43,47 @@ class Hsnet:
         """Every sample, however small its object."""
         return dataset
 
-    def order(self, pairs: int, count: int, seed: int) -> Sequence[int]:
-        """Places of queries: one after the other, and after the last the first again."""
-        return range(count)
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """Queries one after the other, and after the last the first again."""
+        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
+        return [sampler.episode(index) for index in range(count)]
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID}, both squeezed to the square."""
         pixels, truth = square(photograph, label, self.transform.side)
         return Prepared(pixels, object_weights(truth), truth)
+
+
+@dataclass(frozen=True)
+class Matcher(Hsnet):
+    """Matcher's (Liu et al. 2024), for the 92 classes of a fold of LVIS: each class in turn.
+
+    Its query and supports are drawn by the seed. Classes with too few photographs are passed over.
+    """
+
+    rules: ClassVar[str] = f"each class in turn, {Hsnet.rules}"
+
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """DatasetError where no class has enough photographs."""
+        able = [class_id for class_id in class_ids if len(dataset.members(class_id)) > shots]
+        if not able:
+            raise DatasetError(f"no class has the {shots + 1} photographs that an episode needs")
+        samplers = [EpisodeSampler(dataset, (one,), shots, seed, "class") for one in able]
+        return [samplers[index % len(able)].episode(index) for index in range(count)]
 
 
 @dataclass(frozen=True)
@@ -84,47 +119,104 @@ class Oslsm:
             )
         return dataclasses.replace(dataset, samples=tuple(samples))
 
-    def order(self, pairs: int, count: int, seed: int) -> Sequence[int]:
-        """Places of queries: all in a random order, round after round, counted on from round to
-        round, so that each round draws other supports.
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """All queries in a random order, round after round, counted on from round to round, so
+        that each round draws other supports.
         """
-        generator = np.random.default_rng(seed)
+        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
+        generator, pairs = np.random.default_rng(seed), len(sampler.queries)
         rounds = [first + generator.permutation(pairs) for first in range(0, count, pairs)]
-        places: list[int] = np.concatenate(rounds)[:count].tolist()
-        return places
+        return [sampler.episode(int(index)) for index in np.concatenate(rounds)[:count]]
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
-        height, width = label.shape
-        size = network_size(height, width, self.transform.side, self.transform.stride)
-        mask = label == 1
-        return Prepared(
-            torch.from_numpy(resize_image(photograph, size)),
-            torch.from_numpy(resize_mask(mask, size)),
-            torch.from_numpy(mask.astype(np.uint8)),
-        )
+        return _as_served(self.transform, photograph, label)
 
 
-ProtocolName = Literal["hsnet", "oslsm"]
-Protocol = Hsnet | Oslsm
-PROTOCOLS: dict[ProtocolName, type[Hsnet] | type[Oslsm]] = {"hsnet": Hsnet, "oslsm": Oslsm}
+@dataclass(frozen=True)
+class PerSeg:
+    """PerSeg's (Zhang et al. 2024): an object's first photographs are its supports, all others
+    its queries. Nothing is drawn, so that a seed changes nothing.
 
-
-def draw_one_class(
-    protocol: Protocol,
-    dataset: SegmentationDataset,
-    class_ids: Sequence[int],
-    shots: int,
-    count: int,
-    seed: int,
-) -> list[EpisodeViews]:
-    """``count`` episodes, their queries in the protocol's order.
-
-    DatasetError where a class has too few images for one.
+    The network is fed as it is served, and scored at the photograph's own size.
     """
-    sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
-    order = protocol.order(len(sampler.queries), count, seed)
-    return [sampler.episode(index) for index in order]
+
+    transform: TransformConfig
+    default_seed: ClassVar[int] = 0
+    rules: ClassVar[str] = (
+        "the first photographs of each object are its supports, all others its queries; "
+        "scored at the photograph's own size, void counted as background"
+    )
+
+    def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
+        """Every sample, however small its object."""
+        return dataset
+
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """Object by object, in the order of photographs, ``count`` at most."""
+        episodes = []
+        for class_id in class_ids:
+            views = [View(sample, class_id, 0) for sample in dataset.members(class_id)]
+            if len(views) <= shots:
+                raise DatasetError(
+                    f"{dataset.classes[class_id]!r} has {len(views)} photographs; {shots} supports "
+                    "and a query are needed"
+                )
+            supports = tuple(views[:shots])
+            episodes += [EpisodeViews(query, supports) for query in views[shots:]]
+        return episodes[:count]
+
+    def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
+        """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
+        return _as_served(self.transform, photograph, label)
+
+
+class Protocol(typing.Protocol):
+    """Which episodes are drawn, what the network is fed, and what is counted."""
+
+    default_seed: ClassVar[int]
+    rules: ClassVar[str]
+
+    def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
+        """The data set with the samples that episodes of the classes are drawn from."""
+
+    def draw(
+        self,
+        dataset: SegmentationDataset,
+        class_ids: Sequence[int],
+        shots: int,
+        count: int,
+        seed: int,
+    ) -> list[EpisodeViews]:
+        """``count`` episodes in the protocol's order; DatasetError where a class has too few
+        images for one.
+        """
+
+    def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
+        """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> what is fed and counted."""
+
+
+ProtocolName = Literal["hsnet", "oslsm", "matcher", "perseg"]
+PROTOCOLS: dict[ProtocolName, type[Hsnet | Oslsm | PerSeg]] = {
+    "hsnet": Hsnet,
+    "oslsm": Oslsm,
+    "matcher": Matcher,
+    "perseg": PerSeg,
+}
 
 
 class MulticlassEpisode(NamedTuple):
@@ -139,7 +231,7 @@ def draw_multiclass(
 ) -> list[MulticlassEpisode]:
     """``count`` episodes over all images that hold one of the classes, walked in order.
 
-    The same under both protocols. Every class is a candidate, in the query or not. DatasetError
+    The same under every protocol. Every class is a candidate, in the query or not. DatasetError
     where one has too few images.
     """
     members = EpisodeSampler(dataset, class_ids, shots, seed, "sample").members
@@ -161,6 +253,19 @@ def _multiclass_episode(
         supports.append(tuple(View(int(sample), class_id, 0) for sample in drawn))
     return MulticlassEpisode(
         tuple(View(query, class_id, 0) for class_id in members), tuple(supports)
+    )
+
+
+def _as_served(
+    transform: TransformConfig, photograph: Photograph, label: NDArray[np.uint8]
+) -> Prepared:
+    height, width = label.shape
+    size = network_size(height, width, transform.side, transform.stride)
+    mask = label == 1
+    return Prepared(
+        torch.from_numpy(resize_image(photograph, size)),
+        torch.from_numpy(resize_mask(mask, size)),
+        torch.from_numpy(mask.astype(np.uint8)),
     )
 
 

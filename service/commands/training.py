@@ -113,16 +113,16 @@ def calibrate(
 @click.option("--data", type=EXISTING, required=True, help="Folder of a data set.")
 @click.option("--list", "list_file", type=EXISTING_FILE, help="What of the data set to use.")
 @mask_format_option
-@click.option("--fold", type=click.IntRange(0, 3), help="Only this fold's test classes.")
+@click.option("--fold", type=click.IntRange(0), help="Only this fold's test classes.")
 @click.option("--shots", type=click.IntRange(1), multiple=True,
               help="Repeat for a curve.  [default: 1; with --multiclass 5]")  # fmt: skip
 @fusion_option
 @click.option(
     "--protocol",
-    type=click.Choice(["hsnet", "oslsm"]),
+    type=click.Choice(["hsnet", "oslsm", "matcher", "perseg"]),
     default="hsnet",
     show_default=True,
-    help="HSNet's, or OSLSM's, which the paper follows.",
+    help="OSLSM's is the paper's; Matcher's is for LVIS, PerSeg's for PerSeg.",
 )
 @click.option("--episodes", type=click.IntRange(1), default=1000, show_default=True)
 @click.option(
