@@ -9,6 +9,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from service.checkpoints.named import named_checkpoints, of_default
 from service.http import problems
 from service.http.budget import Budget, disk_room
 from service.http.deadline import Deadlines
@@ -24,9 +25,11 @@ from service.http.origins import (
     split_names,
 )
 from service.images.decoders import Decoders
-from service.inference.engine import Engine, Prediction, Task
+from service.inference.engine import Engine, Prediction, Work
+from service.inference.loading import Loader, memory_bytes, warm_up
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
+from service.inference.registry import ModelRegistry
 from service.library.records import StoreLimits
 from service.library.sets import Library
 from service.library.threads import LibraryThreads
@@ -37,6 +40,7 @@ from service.routes import (
     batch,
     complete,
     masks,
+    models,
     multiclass,
     operations,
     page,
@@ -84,6 +88,7 @@ def create_app(
     app.include_router(supports.router)
     app.include_router(masks.router)
     app.include_router(annotations.router)
+    app.include_router(models.router)
     app.include_router(operations.router)
     app.include_router(page.router)
     problems.install(app)
@@ -133,11 +138,12 @@ def open_library(settings: Settings) -> Library:
 async def _lifespan(
     settings: Settings, engine: Engine | None, library: Library | None, app: FastAPI
 ) -> AsyncIterator[None]:
+    paths = named_checkpoints(settings)
     if engine is None:
-        engine = await asyncio.to_thread(Engine.load, settings)
+        engine = await asyncio.to_thread(Engine.load, of_default(settings))
     if library is None:
         library = await asyncio.to_thread(open_library, settings)
-    queue = _open_queue(settings, engine, app)
+    queue = _open_queue(settings, app)
     telemetry: Telemetry = app.state.telemetry
     with (
         ThreadPoolExecutor(settings.decode_threads, "decode") as threads,
@@ -147,14 +153,21 @@ async def _lifespan(
             with _open_decoders(
                 settings, telemetry
             ) as decoders:  # which end first: threads wait for them
-                await _warm_up(engine, queue)
+                await warm_up(engine, queue)
+                loader = Loader(settings, type(engine), queue)
+                memory = partial(memory_bytes, engine)
+                models = ModelRegistry(
+                    paths, engine, loader.load, memory, settings.max_models_bytes
+                )
                 app.state.runtime = Runtime(
-                    settings, engine, queue, threads, library, storage, telemetry, decoders
+                    settings, engine, queue, threads, library, storage, telemetry, models, decoders
                 )
                 _watch(telemetry, app.state.runtime)
                 async with telemetry.exposition.kept_fresh():
                     yield
         finally:
+            if (runtime := app.state.runtime) is not None:
+                await runtime.models.close()
             await queue.close()
             await asyncio.to_thread(library.close)
             app.state.runtime = None
@@ -173,32 +186,31 @@ def _open_decoders(
     )
 
 
-def _open_queue(
-    settings: Settings, engine: Engine, app: FastAPI
-) -> InferenceQueue[Task, Prediction]:
+def _open_queue(settings: Settings, app: FastAPI) -> InferenceQueue[Work, Prediction]:
     """``app.state.on_end`` is called, on another thread, where inference has ended for good."""
     return InferenceQueue(
-        telling_of_memory(engine.run),
+        telling_of_memory(_compute),
         settings.max_queue,
         on_crash=app.state.telemetry.inference_crashes.inc,
         on_end=lambda: app.state.on_end(),
     )
 
 
+def _compute(work: Work) -> Prediction:
+    return work()
+
+
 def _nothing() -> None:
     pass
-
-
-async def _warm_up(engine: Engine, queue: InferenceQueue[Task, Prediction]) -> None:
-    for task in engine.warm_up_tasks():
-        with queue.admit() as place:
-            engine.restore(await queue.run(place, task))
 
 
 def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
     gauges, watch = telemetry.gauges, telemetry.exposition.watch
     watch(gauges.queue_depth, lambda: runtime.queue.waiting)
-    watch(gauges.prototype_cache, lambda: runtime.engine.prototypes.held_bytes)
+    watch(
+        gauges.prototype_cache,
+        lambda: sum(engine.prototypes.held_bytes for engine in runtime.models.engines),
+    )
     watch(gauges.device_memory, runtime.engine.executor.memory_bytes)
     description = operations.describe_instance(runtime)
     gauges.build.labels(

@@ -208,6 +208,10 @@ class SupportSetNotFoundError(NotFoundError, title="The support set does not exi
     """A support set that was never stored, or is deleted."""
 
 
+class ModelNotFoundError(NotFoundError, title="The model does not exist"):
+    """A ``model`` that the service was not given."""
+
+
 class PairNotFoundError(NotFoundError, title="The pair does not exist"):
     """A pair that the support set never had, or that is deleted."""
 
@@ -244,6 +248,10 @@ class UnavailableError(ServiceError, status=503):
 
 class NotReadyError(UnavailableError, title="The service is not ready"):
     """The checkpoint is not loaded and warm, or the inference thread has crashed."""
+
+
+class ModelNotLoadedError(UnavailableError, title="The model cannot be loaded"):
+    """A model whose file is broken or away; it is tried again a little later."""
 
 
 class ShuttingDownError(UnavailableError, title="The service is shutting down"):

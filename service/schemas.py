@@ -54,6 +54,48 @@ class Info(BaseModel):
     limits: Limits
 
 
+class Model(BaseModel):
+    """One of the models that are served, and whether it is in memory."""
+
+    name: Annotated[str, Field(description="What `model` asks for it by.")]
+    state: Annotated[
+        Literal["loaded", "loading", "not_loaded", "failed"],
+        Field(description="`not_loaded` is loaded when it is asked for; of `failed` see the log."),
+    ]
+    in_use: Annotated[int, Field(description="Requests that use it, or wait for it.")]
+    memory_bytes: Annotated[
+        int | None,
+        Field(description="What it took when it was loaded; null where that was not measured."),
+    ]
+    card: "ModelCard | None"
+
+
+class ModelCard(BaseModel):
+    """What a checkpoint says of itself."""
+
+    title: Annotated[str, Field(description="Name in the checkpoint.")]
+    architecture: Annotated[str, Field(description="Backbone of the SG-One network.")]
+    checkpoint_sha256: Annotated[str, Field(description="SHA-256 of the file.")]
+    classes_seen: Annotated[list[str], Field(description="Classes of the training data.")]
+    data: Annotated[str, Field(description="What it was trained with.")]
+    metrics: Annotated[
+        dict[str, float], Field(description="Figures, named with their protocol and data.")
+    ]
+    licence: str
+    created: str
+    input_side: Annotated[int, Field(description="As in /info.")]
+    object_threshold: Annotated[float, Field(description="As in /info.")]
+    presence_threshold: Annotated[float, Field(description="As in /info.")]
+    presence_is_learned: Annotated[bool, Field(description="As in /info.")]
+
+
+class Models(BaseModel):
+    """All models that are served."""
+
+    default: Annotated[str, Field(description="Who answers where no `model` is named.")]
+    items: list[Model]
+
+
 class RunLengths(BaseModel):
     """A mask as COCO's compressed run lengths, which pycocotools.mask.decode reads."""
 

@@ -29,6 +29,29 @@ class Settings(BaseSettings):
     checkpoint: Annotated[Path, Field(description="Checkpoint file (safetensors).")] = (
         SHIPPED_CHECKPOINT
     )
+    models: Annotated[
+        str | None,
+        Field(
+            description="Models to serve by name, parted by commas, the first by default: "
+            "NAME=FILE, or NAME alone of one that is shipped or lies in models_dir. Unset, the "
+            "checkpoint alone."
+        ),
+    ] = None
+    models_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder of checkpoints, with their manifest.toml; in the user's data when "
+            "unset."
+        ),
+    ] = None
+    max_models_bytes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Bytes of memory above which the model that was used least recently is "
+            "dropped; all stay when unset.",
+        ),
+    ] = None
     device: Annotated[
         str, Field(description="auto (CUDA where there is a GPU), cpu, cuda or cuda:N.")
     ] = "auto"

@@ -42,9 +42,9 @@ NETWORKS = {
 }
 
 
-def build_tiny_network() -> SGOne:
+def build_tiny_network(seed: int = 0) -> SGOne:
     """The paper's head, small, on a random backbone."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = SGOneConfig(backbone="mobilenet_v2", guidance_channels=16, branch_channels=8)
     return settle_statistics(SGOne(config)).eval()
 
@@ -63,12 +63,12 @@ def settle_statistics(network: SGOne) -> SGOne:
     return network
 
 
-def build_decisive_network() -> SGOne:
+def build_decisive_network(seed: int = 0) -> SGOne:
     """The tiny network with its last layer set so that half of a picture is object.
 
     The mask then changes with support and query, and a mix-up of requests shows.
     """
-    network = build_tiny_network()
+    network = build_tiny_network(seed)
     transform = TransformConfig(SIDE)
     support = Support(photograph(), object_mask())
     probability = Predictor(TorchExecutor(network, transform)).predict(

@@ -40,6 +40,7 @@ OPERATIONS = {
     ("/healthz", "get"): "health",
     ("/readyz", "get"): "readiness",
     ("/info", "get"): "info",
+    ("/models", "get"): "list_models",
     ("/metrics", "get"): "metrics",
 }
 
@@ -146,7 +147,7 @@ def test_every_option_is_described_as_a_query_parameter_too(description: Any, pa
     body = form_of(description, path)["schema"]["properties"]
     parameters = description["paths"][path]["post"]["parameters"]
     described = {p["name"]: p["schema"] for p in parameters if p["in"] == "query"}
-    assert set(described) == {*FORMS[path].model_fields, "support_set"}
+    assert set(described) == {*FORMS[path].model_fields, "support_set", "model"}
     for name in FORMS[path].model_fields:
         assert described[name] == body[name]
         assert "default" not in body[name], "programs that send defaults would send it twice"

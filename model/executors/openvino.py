@@ -98,6 +98,11 @@ class OpenVinoExecutor:
         """0: on a CPU the process's own memory tells."""
         return 0
 
+    def close(self) -> None:
+        """Graphs refer to those of fixed shapes and back, and would wait for the collector."""
+        self.fixed_shapes.close()
+        self._graphs.clear()
+
     def _features(self, image: Arrays | Unread) -> Arrays:
         return self._graphs["read"].run(image.image[None]) if isinstance(image, Unread) else image
 

@@ -83,6 +83,11 @@ class FixedShapes:
         if self._under_way is not None:
             self._under_way.result()
 
+    def close(self) -> None:
+        """Forget all graphs, once none is being compiled."""
+        self._thread.shutdown()
+        self.graphs = Favourites(0)
+
     def _is_idle(self) -> bool:
         return self._under_way is None or self._under_way.done()
 

@@ -63,6 +63,9 @@ class Executor(Protocol):
     def memory_bytes(self) -> int:
         """Bytes held on the device; 0 on CPU, where the process's own memory tells."""
 
+    def close(self) -> None:
+        """Free what was compiled or recorded; nothing runs here any more."""
+
 
 def stack_shots(shots: Iterable[EncodedShots]) -> EncodedShots:
     """Encodings of a few shots each -> the encoding of all of them, in order."""

@@ -69,6 +69,10 @@ class TorchExecutor:
             return 0
         return torch.cuda.memory_allocated(self.torch_device)
 
+    def close(self) -> None:
+        """Recordings refer to this executor, and would wait for the collector."""
+        self.graphs = None
+
     def network_input(self, images: np.ndarray | Tensor) -> Tensor:
         """(B, 3, h, w) uint8 -> the same as the network reads it, on its device."""
         pixels = normalise(self._on_device(images), self.transform)

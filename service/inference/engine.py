@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -65,6 +65,10 @@ class Prediction:
     computed: int
     encode_ms: float
     segment_ms: float
+
+
+Work = Callable[[], Prediction]
+"""What the inference thread does at a time: a task, by the engine that it was prepared for."""
 
 
 class Engine:
@@ -164,6 +168,10 @@ class Engine:
         """(H, W) probability of the object, of class ``number``, at the query's own size."""
         logits = prediction.logits[number]
         return self.predictor.restore(logits, prediction.size, prediction.guide)
+
+    def close(self) -> None:
+        """Give memory back; nothing may run on it any more. Takes up to a second."""
+        self.executor.close()
 
     def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""

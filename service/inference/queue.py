@@ -85,6 +85,16 @@ class InferenceQueue(Generic[Item, Result]):
         """
         self._check_open()
         self._check_room()
+        with self.hold() as place:
+            yield place
+
+    @contextmanager
+    def hold(self) -> Iterator[Place[Item, Result]]:
+        """``admit`` for the service's own work, even where the queue is full.
+
+        Raises ShuttingDownError or NotReadyError.
+        """
+        self._check_open()
         place = self._line.take_place()
         self._admitted += 1
         self._idle.clear()

@@ -14,7 +14,7 @@ from service.segment.archive import NDJSON, ZIP, archive, lines
 from service.segment.batch import read_wanted, segment_each
 from service.segment.inputs import BATCH, QUERY_IMAGE
 from service.segment.pairs import shown_object
-from service.segment.runtime import Running
+from service.segment.runtime import WithModel
 from service.segment.supports import load_supports, readings_of
 
 PATH = "/segment/batch"
@@ -31,7 +31,7 @@ router = APIRouter(tags=["segmentation"])
     openapi_extra=describe_form(BATCH),
 )
 async def segment_batch(
-    request: Request, runtime: Running, until_replied: UntilReplied
+    request: Request, runtime: WithModel, until_replied: UntilReplied
 ) -> StreamingResponse:
     """Show an object; get its mask in each query, as soon as it is done.
 

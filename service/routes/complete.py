@@ -17,7 +17,7 @@ from service.options import CompletionOptions, read_options
 from service.segment.inputs import COMPLETION
 from service.segment.pairs import one_object, support_pairs
 from service.segment.reply import Job, reply
-from service.segment.runtime import Running, Runtime
+from service.segment.runtime import Runtime, WithModel
 from service.segment.supports import load_supports
 
 router = APIRouter(tags=["masks"])
@@ -31,7 +31,7 @@ router = APIRouter(tags=["masks"])
     responses=SEGMENT_RESPONSES,
     openapi_extra=describe_form(COMPLETION),
 )
-async def complete(request: Request, runtime: Running) -> Response:
+async def complete(request: Request, runtime: WithModel) -> Response:
     """Mark an object roughly in a photograph; get its mask there, to look at and to correct.
 
     The network looks in the photograph for what is marked in it. Of a `support_mark`, what is

@@ -17,7 +17,7 @@ from service.options import MulticlassOptions, read_options
 from service.segment.inputs import MULTICLASS, QUERY_IMAGE
 from service.segment.pairs import shown_classes
 from service.segment.reply import Job, reply
-from service.segment.runtime import Running, Runtime
+from service.segment.runtime import Runtime, WithModel
 from service.segment.supports import load_supports
 
 router = APIRouter(tags=["segmentation"])
@@ -31,7 +31,7 @@ router = APIRouter(tags=["segmentation"])
     responses=MULTICLASS_RESPONSES,
     openapi_extra=describe_form(MULTICLASS),
 )
-async def segment_multiclass(request: Request, runtime: Running) -> Response:
+async def segment_multiclass(request: Request, runtime: WithModel) -> Response:
     """Show several classes, each by supports of its label or by a stored set.
 
     A pixel belongs to the class that the network is surest of, where any passes the threshold. A

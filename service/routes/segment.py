@@ -17,7 +17,7 @@ from service.options import KShotOptions, Options, read_options
 from service.segment.inputs import K_SHOT, ONE_SHOT, QUERY_IMAGE
 from service.segment.pairs import shown_object
 from service.segment.reply import Job, reply
-from service.segment.runtime import Running, Runtime
+from service.segment.runtime import Runtime, WithModel
 from service.segment.supports import load_supports
 
 PATH = "/segment"
@@ -33,7 +33,7 @@ router = APIRouter(tags=["segmentation"])
     responses=SEGMENT_RESPONSES,
     openapi_extra=describe_form(ONE_SHOT),
 )
-async def segment(request: Request, runtime: Running) -> Response:
+async def segment(request: Request, runtime: WithModel) -> Response:
     """Show an object once (a photograph and its mask); get its mask in the query.
 
     With `support_set` the form holds no supports: all of the set's are used, averaged.
@@ -51,7 +51,7 @@ async def segment(request: Request, runtime: Running) -> Response:
     responses=SEGMENT_RESPONSES,
     openapi_extra=describe_form(K_SHOT),
 )
-async def segment_kshot(request: Request, runtime: Running) -> Response:
+async def segment_kshot(request: Request, runtime: WithModel) -> Response:
     """Show an object several times; get its mask in the query.
 
     With `support_set` the form holds no supports: all of the set's are used.

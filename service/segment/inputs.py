@@ -71,15 +71,20 @@ SUPPORT_SETS = replace(
     many=True,
     beside=True,
 )
+MODEL = Parameter(
+    "model", "Name of a model that `GET /models` lists; the default when left out.", "sgone-vgg16"
+)
 _PAIR = (SUPPORT_IMAGE, SUPPORT_MASK, SUPPORT_MARK)
 _PAIRS = _IMAGES, _MASKS, _MARKS = tuple(replace(part, many=True) for part in _PAIR)
 
 # Forms ask for three files first: most people have a mask, and need no mark.
-ONE_SHOT = FormLayout((*_PAIR[:2], QUERY_IMAGE, SUPPORT_MARK), Options, (SUPPORT_SET,), (TIMEOUT,))
-K_SHOT = FormLayout(
-    (_IMAGES, _MASKS, QUERY_IMAGE, _MARKS), KShotOptions, (SUPPORT_SET,), (TIMEOUT,)
+ONE_SHOT = FormLayout(
+    (*_PAIR[:2], QUERY_IMAGE, SUPPORT_MARK), Options, (SUPPORT_SET, MODEL), (TIMEOUT,)
 )
-COMPLETION = FormLayout(_PAIR, CompletionOptions, (), (TIMEOUT,))
+K_SHOT = FormLayout(
+    (_IMAGES, _MASKS, QUERY_IMAGE, _MARKS), KShotOptions, (SUPPORT_SET, MODEL), (TIMEOUT,)
+)
+COMPLETION = FormLayout(_PAIR, CompletionOptions, (MODEL,), (TIMEOUT,))
 MULTICLASS = FormLayout(
     (
         *(replace(part, room=part.room and _SHOTS_OF_ALL_CLASSES) for part in _PAIRS),
@@ -87,13 +92,13 @@ MULTICLASS = FormLayout(
         SUPPORT_LABEL,
     ),
     MulticlassOptions,
-    (SUPPORT_SETS,),
+    (SUPPORT_SETS, MODEL),
     (TIMEOUT,),
 )
 BATCH = FormLayout(
     (_IMAGES, _MASKS, replace(QUERY_IMAGE, many=True, room=("max_queries",)), _MARKS),
     BatchOptions,
-    (SUPPORT_SET,),
+    (SUPPORT_SET, MODEL),
     (TIMEOUT,),
 )
 NEW_SET = FormLayout((NAME, LABEL, *_PAIRS), MaskOptions)

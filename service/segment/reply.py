@@ -18,7 +18,7 @@ from service.http.deadline import while_connected
 from service.http.observe import Timings
 from service.http.spool import SentPart
 from service.images.answer import Answer
-from service.inference.engine import Prediction, Task
+from service.inference.engine import Prediction, Task, Work
 from service.inference.line import Place
 from service.segment.runtime import Runtime, value_of
 from service.segment.supports import Classes, keep_encodings, readings_of
@@ -69,7 +69,7 @@ class Done(Generic[Rendered]):
 
 
 async def run_job(
-    runtime: Runtime, place: Place[Task, Prediction], job: Job[Rendered], timings: Timings
+    runtime: Runtime, place: Place[Work, Prediction], job: Job[Rendered], timings: Timings
 ) -> Done[Rendered]:
     """Decode on threads, wait for the network in ``place``, render on a thread."""
     with timings.stage("decode"):
@@ -81,7 +81,7 @@ async def run_job(
         )
         classes = value_of(classes)
         task = _task(runtime, classes, value_of(query), job.fusion)
-    prediction = await runtime.queue.run(place, task)
+    prediction = await runtime.queue.run(place, partial(runtime.engine.run, task))
     timings["queue"] = place.queue_seconds
     timings["encode"] = prediction.encode_ms / 1e3
     timings["segment"] = prediction.segment_ms / 1e3

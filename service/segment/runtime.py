@@ -3,10 +3,10 @@
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -14,19 +14,22 @@ from fastapi import Depends, Request
 
 from model.episode import Photograph, Support
 from model.images.masks import MaskFormat, MaskReading
-from service.errors import NotReadyError
+from service.errors import DuplicatePartError, NotReadyError
 from service.giving_up import go_on, until
+from service.http.deadline import within
 from service.http.spool import SentPart
 from service.images.answer import Finding, find_object
 from service.images.codec import Part, decode_photograph, decode_shot
 from service.images.decoders import Decoders
 from service.images.nursery import LARGE_PIXELS
-from service.inference.engine import Engine, Prediction, Task
+from service.inference.engine import Engine, Prediction, Work
 from service.inference.queue import InferenceQueue
+from service.inference.registry import ModelRegistry
 from service.library.sets import Library
 from service.library.threads import LibraryThreads
 from service.metrics.telemetry import Telemetry
 from service.options import Options
+from service.segment.inputs import MODEL
 from service.segment.stored_masks import as_stored
 from service.settings import Settings
 
@@ -59,15 +62,19 @@ class Readings:
 
 @dataclass(frozen=True)
 class Runtime:
-    """The rooms behind the routes. ``threads`` wait for decoders, and encode."""
+    """The rooms behind the routes, with the model of one request: ``engine``.
+
+    ``threads`` wait for decoders, and encode.
+    """
 
     settings: Settings
     engine: Engine
-    queue: InferenceQueue[Task, Prediction]
+    queue: InferenceQueue[Work, Prediction]
     threads: ThreadPoolExecutor
     library: Library
     storage: LibraryThreads
     telemetry: Telemetry
+    models: ModelRegistry
     decoders: Decoders | None = None
     readings: Readings = field(default_factory=Readings)
     large: threading.Lock = field(default_factory=threading.Lock)
@@ -158,3 +165,23 @@ async def running(request: Request) -> Runtime:
 
 
 Running = Annotated[Runtime, Depends(running)]
+
+
+async def _with_model(request: Request, runtime: Running) -> AsyncIterator[Runtime]:
+    """What a request names as its model stays loaded until all of the reply is out.
+
+    Raises DuplicatePartError, ModelNotFoundError, ModelNotLoadedError, or DeadlineExceededError
+    where loading takes too long.
+    """
+    names = request.query_params.getlist(MODEL.name)
+    if len(names) > 1:
+        raise DuplicatePartError(f"{MODEL.name} is sent more than once; send one", field=MODEL.name)
+    with runtime.models.wanted(names[0] if names else None) as model:
+        if model.loaded is None:
+            async with within(runtime.settings.request_timeout_ms / 1e3):
+                await runtime.models.load(model)
+        with model.in_use() as engine:
+            yield runtime if engine is runtime.engine else replace(runtime, engine=engine)
+
+
+WithModel = Annotated[Runtime, Depends(_with_model)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from service.checkpoints.named import of_default
 from service.http.protocol import BoundedProtocol, Connections
 from service.serve.listener import browser_url, has_unread_bytes, turn_newcomers_away
 from service.settings import Settings
@@ -52,11 +53,12 @@ def run(
     end, other processes go on with the listener. Before it listens it raises what Engine.load and
     Library.open raise.
     """
-    _log.debug("loading %s", settings.checkpoint)
+    own = of_default(settings)
+    _log.debug("loading %s", own.checkpoint)
     from service.app import create_app, open_library  # takes a second
     from service.inference.engine import Engine
 
-    engine = Engine.load(settings)
+    engine = Engine.load(own)
     app = create_app(settings, engine, open_library(settings))
     config = uvicorn.Config(
         app,

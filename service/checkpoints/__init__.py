@@ -1,0 +1,1 @@
+"""Checkpoint files: which names they are served under, and where they lie."""

@@ -1,0 +1,194 @@
+"""The models of a process by name: loaded when asked for, dropped where memory is short."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from service.errors import ModelNotFoundError, ModelNotLoadedError
+from service.inference.engine import Engine
+from service.mending import MENDABLE, sentence
+
+# Before a file that could not be loaded is tried again.
+RETRY_SECONDS = 10
+_log = logging.getLogger(__name__)
+
+
+class Loaded:
+    """An engine, and the requests that use it; ``memory_bytes`` is what it took to load."""
+
+    def __init__(self, engine: Engine, memory_bytes: int = 0) -> None:
+        self.engine, self.memory_bytes = engine, memory_bytes
+        self.users = 0
+        self.replaced = False
+
+
+class Model:
+    """A name and its file. ``wanted`` counts the requests that use it, or wait for it."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+        self.loaded: Loaded | None = None
+        self.loading: asyncio.Task[None] | None = None
+        self.wanted = 0
+        self.used_at = 0.0
+        self.failed_at: float | None = None
+        self.known_bytes = 0
+
+    @property
+    def state(self) -> Literal["loaded", "loading", "failed", "not_loaded"]:
+        """For people."""
+        if self.loaded is not None:
+            return "loaded"
+        if self.loading is not None:
+            return "loading"
+        return "not_loaded" if self.failed_at is None else "failed"
+
+    @contextmanager
+    def in_use(self) -> Iterator[Engine]:
+        """The engine of a model that is loaded; where it is replaced meanwhile, this one lasts."""
+        loaded = self.loaded
+        assert loaded is not None
+        loaded.users += 1
+        try:
+            yield loaded.engine
+        finally:
+            loaded.users -= 1
+            if loaded.replaced and not loaded.users:
+                loaded.engine.close()
+
+
+class ModelRegistry:
+    """Gives each request the model that it names. Its methods belong to the event loop.
+
+    The first of ``paths`` is the default, whose ``engine`` is loaded already and stays. ``load``
+    makes another of a file, ready to serve. Where ``memory`` tells of
+    more than ``max_bytes``, models go that no request wants, the least recently used first.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        engine: Engine,
+        load: Callable[[Path], Awaitable[Engine]],
+        memory: Callable[[], int],
+        max_bytes: int | None = None,
+    ) -> None:
+        self._models = {name: Model(name, path) for name, path in paths.items()}
+        self.default = next(iter(self._models))
+        self._default = self._models[self.default]
+        self._default.loaded = Loaded(engine)
+        self._load, self._memory, self._max_bytes = load, memory, max_bytes
+        # One file is loaded at a time, so that what it takes can be measured.
+        self._turn = asyncio.Lock()
+        self._trimming: asyncio.Task[None] | None = None
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())
+
+    @property
+    def engines(self) -> list[Engine]:
+        """Those that are loaded."""
+        return [model.loaded.engine for model in self if model.loaded is not None]
+
+    def find(self, name: str | None) -> Model:
+        """The model of this name, or the default; ModelNotFoundError lists the names."""
+        model = self._default if name is None else self._models.get(name)
+        if model is None:
+            raise ModelNotFoundError(
+                f"there is no model {str(name)[:80]!r}; choose of {', '.join(self._models)}",
+                field="model",
+            )
+        return model
+
+    @contextmanager
+    def wanted(self, name: str | None) -> Iterator[Model]:
+        """The model of this name, or the default: once loaded it stays so until this is left.
+
+        Raises ModelNotFoundError.
+        """
+        model = self.find(name)
+        model.wanted += 1
+        try:
+            yield model
+        finally:
+            model.wanted -= 1
+            if model is not self._default:
+                model.used_at = time.monotonic()
+                self._trim()
+
+    async def load(self, model: Model) -> None:
+        """Within ``wanted``: wait until it is loaded; ModelNotLoadedError where it cannot be."""
+        if model.failed_at is not None and time.monotonic() - model.failed_at < RETRY_SECONDS:
+            raise _not_loaded(model)
+        if model.loading is None:
+            model.loading = asyncio.create_task(self._bring(model))
+        await asyncio.shield(model.loading)
+        if model.loaded is None:
+            raise _not_loaded(model)
+
+    async def close(self) -> None:
+        """Give up what is being loaded."""
+        tasks = [task for model in self if (task := model.loading)]
+        tasks += [self._trimming] if self._trimming else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _bring(self, model: Model) -> None:
+        try:
+            async with self._turn:
+                await self._make_room(model.known_bytes)
+                before = self._memory()
+                engine = await self._load(model.path)
+                model.known_bytes = max(model.known_bytes, self._memory() - before)
+                model.loaded, model.failed_at = Loaded(engine, model.known_bytes), None
+                _log.info("model %s is loaded", model.name)
+                await self._make_room()
+        except Exception as error:  # whatever it is, other models go on
+            model.failed_at = time.monotonic()
+            known = isinstance(error, MENDABLE)
+            reason = sentence(error) if known else "the traceback follows"
+            _log.error("model %s cannot be loaded: %s", model.name, reason, exc_info=not known)
+        finally:
+            model.loading = None
+
+    def _trim(self) -> None:
+        if self._max_bytes is None or self._trimming or self._memory() <= self._max_bytes:
+            return
+        if any(self._idle()):
+            self._trimming = asyncio.create_task(self._trim_in_turn())
+
+    async def _trim_in_turn(self) -> None:
+        try:
+            async with self._turn:
+                await self._make_room()
+        finally:
+            self._trimming = None
+
+    async def _make_room(self, coming_bytes: int = 0) -> None:
+        """Drop models until so many bytes more would be within the bound, or none is idle."""
+        limit = self._max_bytes
+        while limit is not None and self._memory() + coming_bytes > limit:
+            model = min(self._idle(), key=lambda idle: idle.used_at, default=None)
+            if model is None:
+                return
+            assert model.loaded is not None
+            dropped, model.loaded = model.loaded, None
+            await asyncio.to_thread(dropped.engine.close)
+            del dropped
+            _log.info("model %s is dropped: memory is short", model.name)
+
+    def _idle(self) -> Iterator[Model]:
+        return (m for m in self if m.loaded and not m.wanted and m is not self._default)
+
+
+def _not_loaded(model: Model) -> ModelNotLoadedError:
+    return ModelNotLoadedError(
+        f"model {model.name} cannot be loaded now; its operator's log says why",
+        field="model",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
