@@ -1,10 +1,12 @@
 """create_app: the rooms of the service wired together."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 
 from fastapi import FastAPI
@@ -26,10 +28,10 @@ from service.http.origins import (
 )
 from service.images.decoders import Decoders
 from service.inference.engine import Engine, Prediction, Work
-from service.inference.loading import Loader, memory_bytes, warm_up
+from service.inference.loading import Loader, memory_bytes, run_in_turn
 from service.inference.memory import telling_of_memory
 from service.inference.queue import InferenceQueue
-from service.inference.registry import ModelRegistry
+from service.inference.registry import ModelRegistry, Outcome
 from service.library.records import StoreLimits
 from service.library.sets import Library
 from service.library.threads import LibraryThreads
@@ -48,8 +50,10 @@ from service.routes import (
     supports,
 )
 from service.segment.runtime import Runtime
+from service.segment.watching import tell_models, watch
 from service.settings import Settings, read_settings
 
+_log = logging.getLogger(__name__)
 DESCRIPTION = """\
 Show an object once, in a photograph with its mask, and get its mask in any other photograph.
 
@@ -81,6 +85,7 @@ def create_app(
     app.state.telemetry = telemetry
     app.state.runtime = None
     app.state.on_end = _nothing
+    app.state.on_reload = _nothing
     app.include_router(segment.router)
     app.include_router(multiclass.router)
     app.include_router(batch.router)
@@ -138,7 +143,6 @@ def open_library(settings: Settings) -> Library:
 async def _lifespan(
     settings: Settings, engine: Engine | None, library: Library | None, app: FastAPI
 ) -> AsyncIterator[None]:
-    paths = named_checkpoints(settings)
     if engine is None:
         engine = await asyncio.to_thread(Engine.load, of_default(settings))
     if library is None:
@@ -153,16 +157,19 @@ async def _lifespan(
             with _open_decoders(
                 settings, telemetry
             ) as decoders:  # which end first: threads wait for them
-                await warm_up(engine, queue)
-                loader = Loader(settings, type(engine), queue)
-                memory = partial(memory_bytes, engine)
+                engine.restore(await run_in_turn(engine, engine.warm_up_tasks(), queue))
                 models = ModelRegistry(
-                    paths, engine, loader.load, memory, settings.max_models_bytes
+                    named_checkpoints(settings),
+                    engine,
+                    Loader(settings, type(engine), queue),
+                    memory_bytes,
+                    settings.max_models_bytes,
+                    partial(_follow, app),
                 )
                 app.state.runtime = Runtime(
                     settings, engine, queue, threads, library, storage, telemetry, models, decoders
                 )
-                _watch(telemetry, app.state.runtime)
+                watch(telemetry, app.state.runtime)
                 async with telemetry.exposition.kept_fresh():
                     yield
         finally:
@@ -204,20 +211,10 @@ def _nothing() -> None:
     pass
 
 
-def _watch(telemetry: Telemetry, runtime: Runtime) -> None:
-    gauges, watch = telemetry.gauges, telemetry.exposition.watch
-    watch(gauges.queue_depth, lambda: runtime.queue.waiting)
-    watch(
-        gauges.prototype_cache,
-        lambda: sum(engine.prototypes.held_bytes for engine in runtime.models.engines),
-    )
-    watch(gauges.device_memory, runtime.engine.executor.memory_bytes)
-    description = operations.describe_instance(runtime)
-    gauges.build.labels(
-        version=description.version,
-        model=description.model,
-        checkpoint_sha256=description.checkpoint_sha256,
-        executor=description.executor,
-        device=description.device,
-        precision=description.precision,
-    ).set(1)
+def _follow(app: FastAPI, name: str, outcome: Outcome) -> None:
+    """A model was loaded, dropped or replaced: requests and metrics go by it from now on."""
+    telemetry, runtime = app.state.telemetry, app.state.runtime
+    _log.info("model %s: %s", name, outcome)
+    telemetry.model_changes.labels(name, outcome).inc()
+    tell_models(telemetry, runtime.models)
+    app.state.runtime = replace(runtime, engine=runtime.models.engines[0])

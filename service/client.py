@@ -219,6 +219,20 @@ class BatchResult:
 
 
 @dataclass(frozen=True)
+class Model:
+    """A model of the service: "loaded", "loading", "failed", or "not_loaded" until asked for.
+
+    ``card`` is what its checkpoint says of itself; None where the file cannot be read.
+    """
+
+    name: str
+    default: bool
+    state: str
+    memory_bytes: int | None
+    card: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
 class SupportPair:
     """A stored image with its mask; ``area`` is the object's, in pixels."""
 
@@ -256,9 +270,11 @@ MaskFormat = Literal["auto", "light", "on_white", "labels", "alpha", "visible"]
 class Shaping(TypedDict, total=False):
     """Options of every segmentation; what is left out is the service's default.
 
-    ``mask_format`` says what is object in mask files that can be read in two ways.
+    ``mask_format`` says what is object in mask files that can be read in two ways. ``model`` is a
+    name of ``list_models``.
     """
 
+    model: str
     mask_format: MaskFormat
     threshold: float
     presence_threshold: float
@@ -436,16 +452,20 @@ class _Call(Generic[T]):
     texts: dict[str, Any] = field(default_factory=dict)
     files: list[tuple[str, Upload]] = field(default_factory=list)
     accept: str = "*/*"
+    headers: dict[str, str] = field(default_factory=dict)
 
-    def arguments(self, timeout: float) -> dict[str, Any]:
-        """The keywords of httpx's build_request."""
+    def arguments(self, timeout: float, model: str | None) -> dict[str, Any]:
+        """The keywords of httpx's build_request; ``model`` is meant where the call names none."""
+        query = self.query
+        if self.path.startswith(("/segment", "/info")):
+            query = {"model": model, **query}
         return {
             "method": self.method,
             "url": self.path,
-            "params": {name: value for name, value in self.query.items() if value is not None},
+            "params": {name: value for name, value in query.items() if value is not None},
             "data": self.texts,
             "files": self.files or None,
-            "headers": {"Accept": self.accept},
+            "headers": {"Accept": self.accept, **self.headers},
             "timeout": timeout,
         }
 
@@ -828,9 +848,28 @@ def _delete_pair(support_set: str, pair: str) -> _Call[None]:
     return _Call("DELETE", _pair_path(support_set, pair), _nothing)
 
 
-def _info() -> _Call[dict[str, Any]]:
+def _info(*, model: str | None = None) -> _Call[dict[str, Any]]:
     """What the service runs: model, checkpoint, device, limits and version."""
-    return _Call("GET", "/info", lambda response: dict(response.json()))
+    query = {} if model is None else {"model": model}
+    return _Call("GET", "/info", lambda response: dict(response.json()), query)
+
+
+def _list_models() -> _Call[list[Model]]:
+    """The models that the service has, for the option ``model``."""
+    return _Call("GET", "/models", _models)
+
+
+def _models(response: httpx.Response) -> list[Model]:
+    reply = response.json()
+    default = reply["default"]
+    return [_record(Model, {**item, "default": item["name"] == default}) for item in reply["items"]]
+
+
+def _reload_model(model: str, *, admin_key: str) -> _Call[dict[str, Any]]:
+    """Let a model's file take over as it is now; ProblemError where it is not fit to."""
+    path = f"/models/{quote(model, safe='')}/reload"
+    headers = {"Authorization": f"Bearer {admin_key}"}
+    return _Call("POST", path, lambda response: dict(response.json()), headers=headers)
 
 
 def _set_path(support_set: str) -> str:
@@ -995,11 +1034,21 @@ class SegmentationClient:
     """A blocking client, which threads may share.
 
     ``timeout``: seconds without a sign of the service before a call is given up, and the longest
-    that its retries may add up to. ``http``: further arguments of httpx.Client, such as headers.
+    that its retries may add up to. ``model``: of calls that name none. ``http``: further arguments
+    of httpx.Client, such as headers.
     """
 
-    def __init__(self, url: str, *, timeout: float = 60.0, retries: int = 3, **http: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 3,
+        **http: Any,
+    ) -> None:
         self._http = _open(httpx.Client, httpx.HTTPTransport, url, http)
+        self._model = model
         self._timeout = timeout
         self._retries = retries
 
@@ -1019,6 +1068,8 @@ class SegmentationClient:
     delete_support_set = _blocking(_delete_support_set)
     delete_pair = _blocking(_delete_pair)
     info = _blocking(_info)
+    list_models = _blocking(_list_models)
+    reload_model = _blocking(_reload_model)
 
     def segment_batch(
         self,
@@ -1048,7 +1099,7 @@ class SegmentationClient:
     def _send(self, call: _Call[Any], *, stream: bool = False) -> httpx.Response:
         patience = _Patience(self._timeout, self._retries)
         while True:
-            request = self._http.build_request(**call.arguments(patience.left()))
+            request = self._http.build_request(**call.arguments(patience.left(), self._model))
             with _reaching(request.url, self._timeout):
                 response = self._http.send(request, stream=stream)
                 if not response.is_success:
@@ -1062,8 +1113,17 @@ class SegmentationClient:
 class AsyncSegmentationClient:
     """SegmentationClient for asyncio, with the same methods; pictures are encoded in a thread."""
 
-    def __init__(self, url: str, *, timeout: float = 60.0, retries: int = 3, **http: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 3,
+        **http: Any,
+    ) -> None:
         self._http = _open(httpx.AsyncClient, httpx.AsyncHTTPTransport, url, http)
+        self._model = model
         self._timeout = timeout
         self._retries = retries
 
@@ -1083,6 +1143,8 @@ class AsyncSegmentationClient:
     delete_support_set = _awaited(_delete_support_set)
     delete_pair = _awaited(_delete_pair)
     info = _awaited(_info)
+    list_models = _awaited(_list_models)
+    reload_model = _awaited(_reload_model)
 
     async def segment_batch(
         self,
@@ -1113,7 +1175,7 @@ class AsyncSegmentationClient:
     async def _send(self, call: _Call[Any], *, stream: bool = False) -> httpx.Response:
         patience = _Patience(self._timeout, self._retries)
         while True:
-            request = self._http.build_request(**call.arguments(patience.left()))
+            request = self._http.build_request(**call.arguments(patience.left(), self._model))
             with _reaching(request.url, self._timeout):
                 response = await self._http.send(request, stream=stream)
                 if not response.is_success:

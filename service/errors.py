@@ -5,6 +5,7 @@ ServiceError                      with an HTTP status, a stable ``code`` and a `
 ├── TransferError            400  how its bytes arrive, before anything is read from them
 ├── ImageError               422  the content of one part
 ├── OriginError              403  where the request comes from
+├── AccessError              403  who asks for it
 ├── NotFoundError            404  what it names
 ├── ConflictError            409  what is stored, which does not allow it
 ├── QueueFullError           429
@@ -200,6 +201,18 @@ class CrossSiteError(OriginError, title="A page of another site may not do this"
     """A web page of another origin that would write or compute here."""
 
 
+class AccessError(ServiceError, status=403):
+    """Who asks for what is the operator's."""
+
+
+class AdminKeyUnsetError(AccessError, title="There is no admin key"):
+    """A request for the operator, to a service that was given no key to know him by."""
+
+
+class WrongAdminKeyError(AccessError, status=401, title="The admin key is wrong"):
+    """A request for the operator without his key."""
+
+
 class NotFoundError(ServiceError, status=404, title="The path does not exist"):
     """A path that does not exist."""
 
@@ -236,6 +249,10 @@ class PairChangedError(ConflictError, title="The pair was replaced meanwhile"):
 
 class LastPairError(ConflictError, title="The last pair cannot be deleted"):
     """The only pair of a support set, which cannot be without."""
+
+
+class ModelNotReloadedError(ConflictError, title="The model is not reloaded"):
+    """A file that is not fit to take the place of the model that serves, which goes on serving."""
 
 
 class QueueFullError(ServiceError, status=429, title="The queue is full"):

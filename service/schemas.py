@@ -96,6 +96,17 @@ class Models(BaseModel):
     items: list[Model]
 
 
+class Reloaded(BaseModel):
+    """A model whose file was read again."""
+
+    name: str
+    previous_sha256: Annotated[
+        str | None, Field(description="What served before; null where it was not loaded.")
+    ]
+    checkpoint_sha256: Annotated[str | None, Field(description="What serves now.")]
+    seconds: Annotated[float, Field(description="From the request on.")]
+
+
 class RunLengths(BaseModel):
     """A mask as COCO's compressed run lengths, which pycocotools.mask.decode reads."""
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -171,6 +171,14 @@ class Settings(BaseSettings):
         Field(
             description="Origins of web pages, parted by commas, that may call the service, such "
             "as http://localhost:3000; * is all."
+        ),
+    ] = None
+    admin_key: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=16,
+            description="Key that reloads models; without it only SIGHUP does. Best given as the "
+            "variable, since flags are seen by others.",
         ),
     ] = None
     max_queue: Annotated[

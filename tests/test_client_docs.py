@@ -60,6 +60,7 @@ def test_every_section_with_code_is_run() -> None:
         "Python client",
         "What comes back",
         "Rough marks",
+        "Several models",
         "Stored supports",
         "Change and move a set",
         "Several classes",
@@ -89,6 +90,11 @@ def test_annotation_files_come_as_archives(run: Any, desk: Path) -> None:
 
 def test_a_rough_mark_shows_the_object(run: Any) -> None:
     assert run("Rough marks")["mask"].shape == (512, 512)
+
+
+def test_a_model_is_named(run: Any) -> None:
+    names = run("Several models")
+    assert names["model"].default and names["mask"].shape == (512, 512)
 
 
 def test_a_stored_set_is_used_and_deleted(run: Any) -> None:

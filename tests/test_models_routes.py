@@ -14,6 +14,8 @@ from pictures import one_shot_form
 from service.app import create_app
 from service.settings import Settings, read_settings
 
+KEY = "a key of the operator"
+BEARER = {"Authorization": f"Bearer {KEY}"}
 JSON = {"Accept": "application/json"}
 FORMS = {
     "/segment": {},
@@ -38,7 +40,7 @@ def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two(settings: Settings, checkpoint: Path, other_checkpoint: Path) -> Settings:
     names = f"first={checkpoint},second={other_checkpoint}"
     given = settings.model_dump(include=settings.model_fields_set - {"checkpoint"})
-    return read_settings(**given, models=names)
+    return read_settings(**given, models=names, admin_key=KEY)
 
 
 @pytest.fixture

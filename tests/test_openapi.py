@@ -41,6 +41,7 @@ OPERATIONS = {
     ("/readyz", "get"): "readiness",
     ("/info", "get"): "info",
     ("/models", "get"): "list_models",
+    ("/models/{name}/reload", "post"): "reload_model",
     ("/metrics", "get"): "metrics",
 }
 

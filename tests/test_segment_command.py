@@ -502,6 +502,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(
         (["--support", __file__], "2 --support but 1 --mask"),
         (["--support-set", "cats"], "or else --support-set"),
         (["--url", "http://127.0.0.1:9"], "leave out --url"),
+        (["--model", "paper"], "--model is one of a service"),
     ],
 )
 def test_flags_that_do_not_go_together_are_a_usage_error(

@@ -72,6 +72,7 @@ class TorchExecutor:
     def close(self) -> None:
         """Recordings refer to this executor, and would wait for the collector."""
         self.graphs = None
+        self.network.to(device="meta")
 
     def network_input(self, images: np.ndarray | Tensor) -> Tensor:
         """(B, 3, h, w) uint8 -> the same as the network reads it, on its device."""

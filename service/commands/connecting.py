@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from service.commands.parameters import ANY_PATH, EXISTING_FILE, url_option
+from service.commands.parameters import ANY_PATH, EXISTING_FILE, model_option, url_option
 
 
 def _address(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -17,6 +17,7 @@ def _address(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
                          help="Port to listen on."),
             click.option("--host", default="127.0.0.1", show_default=True,
                          help="Address to listen on."),
+            model_option,
             url_option,
         ):  # fmt: skip
             command = option(command)
@@ -40,7 +41,13 @@ def connect() -> None:
               "data]")  # fmt: skip
 @_address(9090)
 def label_studio(
-    studio: str, token_file: Path, state: Path | None, url: str, host: str, port: int
+    studio: str,
+    token_file: Path,
+    state: Path | None,
+    url: str,
+    model: str | None,
+    host: str,
+    port: int,
 ) -> None:
     """Predict tasks of Label Studio, and learn from annotations.
 
@@ -49,17 +56,17 @@ def label_studio(
     _check_client()
     from service.connectors.label_studio import running
 
-    running.run(url, studio, token_file, state, host, port)
+    running.run(url, model, studio, token_file, state, host, port)
 
 
 @connect.command("x-anylabeling")
 @_address(9091)
-def x_anylabeling(url: str, host: str, port: int) -> None:
+def x_anylabeling(url: str, model: str | None, host: str, port: int) -> None:
     """Be the remote server of X-AnyLabeling, with the stored sets as its classes."""
     _check_client()
     from service.connectors import x_anylabeling
 
-    x_anylabeling.run(url, host, port)
+    x_anylabeling.run(url, model, host, port)
 
 
 def _check_client() -> None:

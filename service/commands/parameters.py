@@ -13,6 +13,9 @@ ANY_PATH = click.Path(path_type=Path)
 url_option = click.option(
     "--url", required=True, help="Address of the service, such as http://127.0.0.1:8000."
 )
+model_option = click.option(
+    "--model", help="With --url: one of the service's models.  [default: the service's]"
+)
 checkpoint_option = click.option(
     "--checkpoint", type=ANY_PATH, help="Checkpoint file.  [default: the shipped one]"
 )
@@ -62,6 +65,7 @@ results_options = _together(
     click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,
                  help="Queries at a time."),
     click.option("--url", help="Ask the service at this address instead of a network here."),
+    model_option,
 )  # fmt: skip
 shaping_options = _together(
     click.option("--mask-format", metavar="FORMAT", help="What is object in the masks: light, "

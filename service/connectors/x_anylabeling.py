@@ -124,8 +124,8 @@ def _shapes(found: dict[str, FoundObject]) -> list[dict[str, Any]]:
     return shapes
 
 
-def run(url: str, host: str, port: int) -> None:
+def run(url: str, model: str | None, host: str, port: int) -> None:
     """``sgone connect x-anylabeling``: serve until SIGTERM or SIGINT."""
     log_to_standard_error()
-    with SegmentationClient(url) as client:
+    with SegmentationClient(url, model=model) as client:
         serve(create_server(client), host, port)

@@ -56,7 +56,7 @@ class Completion(NetworkFlags):
         check_client()
         from service.folders.remote import RemoteCompleter, connected
 
-        with connected(self.url) as client:
+        with connected(self.url, self.model) as client:
             yield RemoteCompleter(client, marks, options, settings)
 
 

@@ -142,10 +142,10 @@ def ask(
 
 
 @contextmanager
-def connected(url: str) -> Iterator[SegmentationClient]:
-    """A client; RemoteError for what is no address."""
+def connected(url: str, model: str | None) -> Iterator[SegmentationClient]:
+    """A client of a model; RemoteError for what is no address."""
     with one_sentence():
-        client = SegmentationClient(url)
+        client = SegmentationClient(url, model=model)
     with client:
         yield client
 
@@ -153,6 +153,7 @@ def connected(url: str) -> Iterator[SegmentationClient]:
 @contextmanager
 def asking(
     url: str,
+    model: str | None,
     shown: str | Sequence[tuple[Path, Path]],
     options: KShotOptions,
     settings: Settings,
@@ -161,7 +162,7 @@ def asking(
 
     Raises RemoteError.
     """
-    with connected(url) as client:
+    with connected(url, model) as client:
         supports = _find(client, shown) if isinstance(shown, str) else shown
         yield RemoteFinder(client, supports, options, settings)
 

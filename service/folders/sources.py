@@ -21,6 +21,7 @@ class NetworkFlags:
     """
 
     url: str | None
+    model: str | None
     checkpoint: Path | None
     executor: str | None
     device: str | None
@@ -32,6 +33,10 @@ class NetworkFlags:
             raise click.UsageError(
                 "--checkpoint, --executor, --device and --precision are for a network here; "
                 "leave out --url"
+            )
+        if self.model and not self.url:
+            raise click.UsageError(
+                "--model is one of a service; say which with --url, or give a --checkpoint"
             )
 
     def settings(self) -> Settings:
@@ -73,7 +78,7 @@ class Sources(NetworkFlags):
         check_client()
         from service.folders.remote import asking
 
-        return asking(self.url, self.support_set or pairs, options, self.settings())
+        return asking(self.url, self.model, self.support_set or pairs, options, self.settings())
 
 
 def check_client() -> None:

@@ -1,9 +1,11 @@
 """The OpenAPI description: what FastAPI cannot read off the routes is written here."""
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.http.layout import FormLayout, Fragment
+from service.http.layout import FormLayout, Fragment, Parameter
 from service.http.problems import MEDIA_TYPE, catalogue
 from service.images.codec import MEDIA_TYPES
 from service.images.marks import Mark
@@ -151,11 +153,17 @@ def describe_form(layout: FormLayout) -> Fragment:
     }
     body = {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
     in_query = options | {parameter.name: parameter.schema() for parameter in layout.parameters}
-    parameters = [
-        {"name": name, "in": "query", "schema": schema} for name, schema in in_query.items()
-    ]
-    parameters += layout.headers
+    parameters = [*_in_query(in_query), *layout.headers]
     return body | ({"parameters": parameters} if parameters else {})
+
+
+def describe_parameters(*parameters: Parameter) -> Fragment:
+    """Parameters of an operation without a form."""
+    return {"parameters": _in_query({each.name: each.schema() for each in parameters})}
+
+
+def _in_query(schemas: Mapping[str, Fragment]) -> list[Fragment]:
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
 
 
 SEGMENT_RESPONSES: Responses = {

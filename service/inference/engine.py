@@ -172,6 +172,7 @@ class Engine:
     def close(self) -> None:
         """Give memory back; nothing may run on it any more. Takes up to a second."""
         self.executor.close()
+        self.prototypes = PrototypeCache(0)
 
     def _encode(self, shot: Shot) -> tuple[EncodedShots, bool]:
         """The encoding of a shot, and whether it was not at hand, sent or kept."""

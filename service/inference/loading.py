@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from service.inference.engine import Engine, Prediction, Work
+from service.inference.engine import Engine, Prediction, Task, Work
 from service.inference.queue import InferenceQueue
+from service.inference.trial import judge, trial_task
 from service.settings import Settings
 
 _STATM = Path("/proc/self/statm")
@@ -24,19 +26,39 @@ class Loader:
         """Read and warm it; raises CheckpointError, ConfigError or DeviceError."""
         settings = self._settings.model_copy(update={"checkpoint": path})
         engine = await asyncio.to_thread(self._kind.load, settings)
-        if engine.executor.device == "cpu":
-            # Compiling takes seconds, in which the inference thread goes on serving.
-            await asyncio.to_thread(_run_all, engine)
-        else:
-            await warm_up(engine, self._queue)
+        try:
+            await self._compute(engine, engine.warm_up_tasks())
+        except BaseException:
+            engine.close()
+            raise
         return engine
 
+    async def load_tried(self, path: Path) -> Engine:
+        """As ``load``, and raises TrialError where it does not pass a known episode."""
+        engine = await self.load(path)
+        try:
+            prediction = await self._compute(engine, [trial_task(engine)])
+            await asyncio.to_thread(judge, engine, prediction)
+        except BaseException:
+            engine.close()
+            raise
+        return engine
 
-async def warm_up(engine: Engine, queue: InferenceQueue[Work, Prediction]) -> None:
-    """On the inference thread, which a GPU belongs to, in turn with requests."""
-    for task in engine.warm_up_tasks():
+    async def _compute(self, engine: Engine, tasks: Iterable[Task]) -> Prediction:
+        """The last task's. Compiling takes seconds, in which a CPU's inference thread serves on."""
+        if engine.executor.device == "cpu":
+            return await asyncio.to_thread(_run_all, engine, tasks)
+        return await run_in_turn(engine, tasks, self._queue)
+
+
+async def run_in_turn(
+    engine: Engine, tasks: Iterable[Task], queue: InferenceQueue[Work, Prediction]
+) -> Prediction:
+    """On the inference thread, which a GPU belongs to, between requests; the last one's result."""
+    for task in tasks:
         with queue.hold() as place:
-            engine.restore(await queue.run(place, partial(engine.run, task)))
+            prediction = await queue.run(place, partial(engine.run, task))
+    return prediction
 
 
 def memory_bytes(engine: Engine) -> int:
@@ -47,9 +69,10 @@ def memory_bytes(engine: Engine) -> int:
     return engine.executor.memory_bytes() or _resident_bytes()
 
 
-def _run_all(engine: Engine) -> None:
-    for task in engine.warm_up_tasks():
-        engine.restore(engine.run(task))
+def _run_all(engine: Engine, tasks: Iterable[Task]) -> Prediction:
+    for task in tasks:
+        prediction = engine.run(task)
+    return prediction
 
 
 def _resident_bytes() -> int:

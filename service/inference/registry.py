@@ -1,6 +1,7 @@
 """The models of a process by name: loaded when asked for, dropped where memory is short."""
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -10,10 +11,13 @@ from typing import Literal
 
 from service.errors import ModelNotFoundError, ModelNotLoadedError
 from service.inference.engine import Engine
+from service.inference.loading import Loader
 from service.mending import MENDABLE, sentence
 
 # Before a file that could not be loaded is tried again.
 RETRY_SECONDS = 10
+Outcome = Literal["loaded", "failed", "dropped", "reloaded", "kept"]
+"""What becomes of a model; it is ``kept`` where another could not take its place."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,30 +62,34 @@ class Model:
         finally:
             loaded.users -= 1
             if loaded.replaced and not loaded.users:
-                loaded.engine.close()
+                _close_aside(loaded.engine)
 
 
 class ModelRegistry:
     """Gives each request the model that it names. Its methods belong to the event loop.
 
-    The first of ``paths`` is the default, whose ``engine`` is loaded already and stays. ``load``
-    makes another of a file, ready to serve. Where ``memory`` tells of
-    more than ``max_bytes``, models go that no request wants, the least recently used first.
+    The first of ``paths`` is the default, whose ``engine`` is loaded already and stays loaded.
+    ``loader`` makes others. Where ``memory`` tells of more than ``max_bytes``, models go that no
+    request wants, the least recently used first. ``on_change`` hears of all that becomes of a
+    model: its name, and one of OUTCOMES.
     """
 
     def __init__(
         self,
         paths: Mapping[str, Path],
         engine: Engine,
-        load: Callable[[Path], Awaitable[Engine]],
-        memory: Callable[[], int],
+        loader: Loader,
+        memory: Callable[[Engine], int],
         max_bytes: int | None = None,
+        on_change: Callable[[str, Outcome], object] = lambda name, outcome: None,
     ) -> None:
         self._models = {name: Model(name, path) for name, path in paths.items()}
         self.default = next(iter(self._models))
         self._default = self._models[self.default]
         self._default.loaded = Loaded(engine)
-        self._load, self._memory, self._max_bytes = load, memory, max_bytes
+        self._loader, self._max_bytes = loader, max_bytes
+        self._memory_of = memory
+        self._on_change = on_change
         # One file is loaded at a time, so that what it takes can be measured.
         self._turn = asyncio.Lock()
         self._trimming: asyncio.Task[None] | None = None
@@ -91,7 +99,7 @@ class ModelRegistry:
 
     @property
     def engines(self) -> list[Engine]:
-        """Those that are loaded."""
+        """Those that are loaded, the default's first."""
         return [model.loaded.engine for model in self if model.loaded is not None]
 
     def find(self, name: str | None) -> Model:
@@ -130,6 +138,42 @@ class ModelRegistry:
         if model.loaded is None:
             raise _not_loaded(model)
 
+    async def reload(self, name: str) -> None:
+        """Let what its file holds now take over; requests that have begun keep what they have.
+
+        Whatever is wrong with the file is raised, and what has served goes on.
+        """
+        model = self.find(name)
+        async with self._turn:
+            try:
+                loaded = await self._measured(model, self._loader.load_tried)
+            except Exception:
+                self._on_change(model.name, "kept")
+                raise
+            old, model.loaded = model.loaded, loaded
+            if old is not None:
+                old.replaced = True
+                if not old.users:
+                    _close_aside(old.engine)
+            self._on_change(model.name, "reloaded")
+            await self._make_room()
+
+    async def reload_changed(self) -> None:
+        """Reload what is loaded and has another file now; the log tells what became of each."""
+        for model in self:
+            model.failed_at = None
+            if model.loaded is None:
+                continue
+            served = model.loaded.engine.checkpoint.sha256
+            try:
+                if await asyncio.to_thread(_sha256, model.path) != served:
+                    await self.reload(model.name)
+            except Exception as error:  # whatever it is, the others are looked at
+                known = isinstance(error, MENDABLE)
+                reason = sentence(error) if known else "the traceback follows"
+                text = "model %s stays as it was: %s"
+                _log.error(text, model.name, reason, exc_info=not known)
+
     async def close(self) -> None:
         """Give up what is being loaded."""
         tasks = [task for model in self if (task := model.loading)]
@@ -141,20 +185,31 @@ class ModelRegistry:
     async def _bring(self, model: Model) -> None:
         try:
             async with self._turn:
-                await self._make_room(model.known_bytes)
-                before = self._memory()
-                engine = await self._load(model.path)
-                model.known_bytes = max(model.known_bytes, self._memory() - before)
-                model.loaded, model.failed_at = Loaded(engine, model.known_bytes), None
-                _log.info("model %s is loaded", model.name)
+                if model.loaded is not None:  # by a reload, meanwhile
+                    return
+                model.loaded = await self._measured(model, self._loader.load)
+                self._on_change(model.name, "loaded")
                 await self._make_room()
         except Exception as error:  # whatever it is, other models go on
             model.failed_at = time.monotonic()
             known = isinstance(error, MENDABLE)
             reason = sentence(error) if known else "the traceback follows"
             _log.error("model %s cannot be loaded: %s", model.name, reason, exc_info=not known)
+            self._on_change(model.name, "failed")
         finally:
             model.loading = None
+
+    async def _measured(self, model: Model, load: Callable[[Path], Awaitable[Engine]]) -> Loaded:
+        """Load its file, where memory is short after others have gone."""
+        await self._make_room(model.known_bytes)
+        before = self._memory()
+        engine = await load(model.path)
+        model.known_bytes = max(model.known_bytes, self._memory() - before)
+        model.failed_at = None
+        return Loaded(engine, model.known_bytes)
+
+    def _memory(self) -> int:
+        return self._memory_of(self.engines[0])
 
     def _trim(self) -> None:
         if self._max_bytes is None or self._trimming or self._memory() <= self._max_bytes:
@@ -180,10 +235,20 @@ class ModelRegistry:
             dropped, model.loaded = model.loaded, None
             await asyncio.to_thread(dropped.engine.close)
             del dropped
-            _log.info("model %s is dropped: memory is short", model.name)
+            self._on_change(model.name, "dropped")
 
     def _idle(self) -> Iterator[Model]:
         return (m for m in self if m.loaded and not m.wanted and m is not self._default)
+
+
+def _close_aside(engine: Engine) -> None:
+    """It takes a while, for which nobody waits."""
+    asyncio.get_running_loop().run_in_executor(None, engine.close)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _not_loaded(model: Model) -> ModelNotLoadedError:

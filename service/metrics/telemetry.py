@@ -1,5 +1,6 @@
 """What one app counts and times, and what it holds at the moment."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from prometheus_client import (
@@ -59,6 +60,14 @@ class Telemetry:
             "Processes ended because their file took too long (late), or that crashed by it.",
             ("cause",),
         )
+        self.model_requests = count(
+            "sgone_model_requests", "Requests that were given a model, by its name.", ("model",)
+        )
+        self.model_changes = count(
+            "sgone_model_changes",
+            "Models loaded, failed to load, dropped, reloaded, or kept as their file was unfit.",
+            ("model", "outcome"),
+        )
         self._show_zeros()
 
     def count_request(self, method: str, route: str, status: int) -> None:
@@ -105,7 +114,24 @@ class Gauges:
         # prometheus_client's Info, which says the same, does not work among several workers.
         self.build = gauge(
             "sgone_info",
-            "What this instance runs.",
+            "What this instance runs; 0 of a model that it has dropped or replaced.",
             ("version", "model", "checkpoint_sha256", "executor", "device", "precision"),
             multiprocess_mode="livemax",
         )
+        self.model_loaded = gauge("sgone_model_loaded", "Whether a model is in memory.", ("model",))
+        self.model_memory = gauge(
+            "sgone_model_memory_bytes",
+            "What a model took when it was loaded; 0 where it is not, or was at the start.",
+            ("model",),
+        )
+        self._builds: set[tuple[str, ...]] = set()
+
+    def show_builds(self, builds: Iterable[tuple[str, ...]]) -> None:
+        """What runs now, by the labels of ``build``; what ran before is 0.
+
+        A series cannot be removed among several workers.
+        """
+        running = set(builds)
+        self._builds |= running
+        for build in self._builds:
+            self.build.labels(*build).set(build in running)

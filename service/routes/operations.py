@@ -7,11 +7,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
-from service.http.openapi import problem_responses
+from service.http.openapi import describe_parameters, problem_responses
 from service.http.problems import catalogue
-from service.release import installed_version
-from service.schemas import Health, Info, Limits
-from service.segment.runtime import Running, Runtime
+from service.schemas import Health, Info
+from service.segment.inputs import MODEL
+from service.segment.models import describe_instance
+from service.segment.runtime import Running, WithModel
 
 router = APIRouter(tags=["operations"])
 
@@ -38,10 +39,11 @@ async def readiness(runtime: Running) -> Health:
     "/info",
     operation_id="info",
     summary="What runs here",
-    responses=problem_responses(503),
+    responses=problem_responses(404, 422, 503),
+    openapi_extra=describe_parameters(MODEL),
 )
-async def info(runtime: Running) -> Info:
-    """Model, checkpoint, device, precision, limits and version."""
+async def info(runtime: WithModel) -> Info:
+    """Model, checkpoint, device, precision, limits and version; of the default, or of `model`."""
     return describe_instance(runtime)
 
 
@@ -67,32 +69,3 @@ async def errors() -> HTMLResponse:
         for error in catalogue()
     )
     return HTMLResponse(f"<!doctype html><title>Errors</title><h1>Errors</h1><dl>{rows}</dl>")
-
-
-def describe_instance(runtime: Runtime) -> Info:
-    """The reply of /info."""
-    engine, settings = runtime.engine, runtime.settings
-    return Info(
-        version=installed_version(),
-        model=engine.checkpoint.card.name,
-        architecture=engine.checkpoint.architecture.backbone,
-        checkpoint_sha256=engine.checkpoint.sha256,
-        classes_seen=list(engine.checkpoint.card.classes),
-        executor=engine.executor.name,
-        device=engine.executor.device,
-        precision=engine.executor.precision,
-        input_side=engine.predictor.transform.side,
-        object_threshold=engine.checkpoint.decision.object_threshold,
-        presence_threshold=engine.checkpoint.decision.presence_threshold,
-        presence_is_learned=engine.checkpoint.architecture.presence,
-        limits=Limits(
-            max_shots=settings.max_shots,
-            max_classes=settings.max_classes,
-            max_queries=settings.max_queries,
-            max_image_pixels=settings.max_image_pixels,
-            max_upload_bytes=settings.max_upload_bytes,
-            max_batch_bytes=settings.max_batch_bytes,
-            max_queue=settings.max_queue,
-            request_timeout_ms=settings.request_timeout_ms,
-        ),
-    )

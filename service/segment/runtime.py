@@ -180,6 +180,7 @@ async def _with_model(request: Request, runtime: Running) -> AsyncIterator[Runti
         if model.loaded is None:
             async with within(runtime.settings.request_timeout_ms / 1e3):
                 await runtime.models.load(model)
+        runtime.telemetry.model_requests.labels(model.name).inc()
         with model.in_use() as engine:
             yield runtime if engine is runtime.engine else replace(runtime, engine=engine)
 

@@ -19,6 +19,7 @@ import uvicorn
 
 from service.checkpoints.named import of_default
 from service.http.protocol import BoundedProtocol, Connections
+from service.serve.hangup import on_hangup
 from service.serve.listener import browser_url, has_unread_bytes, turn_newcomers_away
 from service.settings import Settings
 
@@ -46,12 +47,14 @@ def run(
     listener: socket.socket,
     on_ready: Callable[["Engine"], None] = lambda engine: None,
     gives_up_address: Callable[[], bool] = lambda: True,
+    on_reload: Callable[[], object] = lambda: None,
 ) -> None:
     """Load, serve until SIGTERM or SIGINT, finish accepted requests and exit with code 0.
 
-    Exit with code 1 after the last crash of inference. If ``gives_up_address`` returns False at the
-    end, other processes go on with the listener. Before it listens it raises what Engine.load and
-    Library.open raise.
+    SIGHUP, which is held until then, reloads changed models. Exit with code 1 after the last crash
+    of inference. If ``gives_up_address`` returns False at the end, other processes go on with the
+    listener. ``on_reload`` is called where a client has reloaded a model here. Before it listens it
+    raises what Engine.load and Library.open raise.
     """
     own = of_default(settings)
     _log.debug("loading %s", own.checkpoint)
@@ -74,6 +77,7 @@ def run(
         config, app, settings.drain_ms / 1e3, gives_up_address, lambda: on_ready(engine)
     )
     app.state.on_end = server.give_up
+    app.state.on_reload = on_reload
     server.run(sockets=[listener])
     if server.failed:
         sys.exit(1)
@@ -135,6 +139,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self.failed = False
+        self._reloads: set[asyncio.Future[None]] = set()
         self._last_resort: threading.Timer | None = None
         self._app = app
         self._drain_seconds = drain_seconds
@@ -143,7 +148,16 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        on_hangup(self._look_again, partial(self.handle_exit, signal.SIGTERM, None))
         self._on_ready()
+
+    def _look_again(self) -> None:
+        runtime = self._app.state.runtime
+        if runtime is not None and not self.should_exit:
+            _log.info("looking at the models' files again")
+            task = asyncio.ensure_future(runtime.models.reload_changed())
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
 
     def give_up(self) -> None:
         """End as after a signal, but with a failure's exit code. For any thread."""

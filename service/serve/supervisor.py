@@ -19,6 +19,7 @@ from types import FrameType
 
 from service.errors import SettingsError
 from service.metrics.joint import forget_gauges, joint_metrics
+from service.serve.hangup import reaction, release_hangups
 from service.serve.listener import browser_url
 from service.serve.process import grace_seconds
 from service.serve.workers import Failed, Lifeline, Ready, Worker
@@ -26,6 +27,7 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_HELD = (*_SIGNALS, signal.SIGHUP)
 _TICK_SECONDS = 0.5
 # Before a worker that failed to start is tried again, while others serve.
 _PAUSE_SECONDS = 5
@@ -46,6 +48,9 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
         supervisor = Supervisor(settings, listener)
         for number in _SIGNALS:
             signal.signal(number, supervisor.stop)
+        react = reaction(supervisor.hang_up, lambda: supervisor.stop(signal.SIGTERM, None))
+        signal.signal(signal.SIGHUP, lambda number, frame: react())
+        release_hangups()
         supervisor.run()
 
 
@@ -86,6 +91,11 @@ class Supervisor:
             self._lifeline.let_go()
         elif number == signal.SIGINT:
             self._deadline = 0.0
+
+    def hang_up(self) -> None:
+        """Let each worker look at the models' files again."""
+        for worker in list(self._workers.values()):
+            worker.hang_up()
 
     def _start_due(self) -> None:
         with _signals_held():
@@ -150,11 +160,11 @@ class Supervisor:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 def warn_of_memory(device: str, workers: int) -> None:

@@ -59,7 +59,7 @@ class Lifeline:
 class Worker:
     """A worker as its parent sees it: ``reports`` brings Ready or Failed, and ends with it.
 
-    Make it while SIGTERM and SIGINT are blocked: the child must not run its parent's handlers.
+    Make it while its parent's signals are blocked: the child must not run the handlers.
     """
 
     def __init__(
@@ -81,6 +81,10 @@ class Worker:
         """The process's number."""
         assert self._process.pid is not None
         return self._process.pid
+
+    def hang_up(self) -> None:
+        """Send it SIGHUP, which waits until it serves."""
+        os.kill(self.pid, signal.SIGHUP)
 
     def kill(self) -> None:
         """Send it SIGKILL."""
@@ -115,6 +119,8 @@ def _serve(
             listener,
             lambda engine: reports.send(Ready(engine.executor.device)),
             parent_gone.is_set,
+            # The parent hands it on to all workers; this one has nothing left to do then.
+            lambda: os.kill(parent, signal.SIGHUP),
         )
     except MENDABLE as error:
         reports.send(Failed(sentence(error)))

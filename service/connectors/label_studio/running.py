@@ -19,7 +19,13 @@ STATE = "label-studio.sqlite3"
 
 
 def run(
-    service: str, studio_url: str, token_file: Path, state: Path | None, host: str, port: int
+    service: str,
+    model: str | None,
+    studio_url: str,
+    token_file: Path,
+    state: Path | None,
+    host: str,
+    port: int,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -38,6 +44,6 @@ def run(
             _log.warning("%s", error)
         with (
             closing(Ledger(path, str(studio.url))) as ledger,
-            SegmentationClient(service) as client,
+            SegmentationClient(service, model=model) as client,
         ):
             serve(create_backend(client, studio, ledger), host, port)
