@@ -5,6 +5,7 @@ import os
 import click
 
 from service.commands.connecting import connect
+from service.commands.models import models
 from service.commands.segmenting import complete, segment
 from service.commands.serving import graphs, info, openapi, prepare, serve
 from service.commands.supports import supports
@@ -57,6 +58,7 @@ for command in (
     openapi,
     composites,
     regions,
+    models,
     supports,
     connect,
 ):

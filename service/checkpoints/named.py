@@ -6,10 +6,10 @@ from pathlib import Path
 
 import platformdirs
 
+from service.checkpoints.manifest import SUFFIX, read_manifest
 from service.errors import SettingsError
 from service.settings import SHIPPED_CHECKPOINT, Settings
 
-SUFFIX = ".safetensors"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -17,9 +17,10 @@ def named_checkpoints(settings: Settings) -> Mapping[str, Path]:
     """Each model's file by its name, the default's first; without ``models`` the checkpoint alone.
 
     Raises SettingsError for a name that is none, comes twice or is unknown, for a file that is not
-    there, and where both settings name a default.
+    there or whose licence is not accepted, and where both settings name a default.
     """
     if settings.models is None:
+        _check_licence(settings.checkpoint)
         return {settings.checkpoint.stem: settings.checkpoint}
     if "checkpoint" in settings.model_fields_set:
         raise SettingsError(
@@ -62,7 +63,18 @@ def _named(entry: str, settings: Settings) -> tuple[str, Path]:
         raise SettingsError(
             f"setting models: the file {found} of {name} does not exist; mend SGONE_MODELS"
         )
+    _check_licence(found)
     return name, found
+
+
+def _check_licence(path: Path) -> None:
+    """Raise SettingsError where somebody must agree to it first."""
+    for entry in read_manifest(path.parent):
+        if entry.file == path.name and not entry.may_be_used:
+            raise SettingsError(
+                f"the licence of {path} ({entry.licence}) is not accepted; "
+                f"sgone models pull {entry.stem} --from {path.parent} shows it and asks"
+            )
 
 
 def _lying(name: str, settings: Settings) -> Path:
