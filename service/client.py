@@ -377,6 +377,15 @@ def _mask(picture: MaskPicture, name: str) -> Upload:
     return _upload(picture, name)
 
 
+def _numbers(picture: MaskPicture, name: str) -> Upload:
+    """As ``_mask``, of class numbers."""
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 2:
+            raise ValueError(f"{_described(picture)} holds no class numbers; send (H, W) uint8")
+        picture = Image.fromarray(picture)
+    return _upload(picture, name)
+
+
 def _shown(mask: "MaskPicture | Mark") -> tuple[str, Upload]:
     """The part of a mask, or of a rough mark: a dict, or the path of a JSON file."""
     if isinstance(mask, dict):
@@ -724,21 +733,27 @@ def _write_annotations(
     *,
     format: FormatName | Iterable[FormatName] = "coco",
     label: str | None = None,
+    class_labels: Iterable[str] = (),
     instances: bool = False,
     mask_format: MaskFormat = "auto",
 ) -> _Call[bytes]:
     """A ZIP archive of masks that are there already, such as corrected ones, in some formats.
 
     Both are named by their photographs, such as "beach.jpg"; overlays and cutouts need the images.
+    With ``class_labels`` masks hold class numbers, as ``index_map`` does: n is the n-th label's.
     """
+    labels = list(class_labels)
+    upload = _numbers if labels else _mask
     parts: list[tuple[str, Upload]] = [
-        ("mask", (name, _mask(mask, name)[1])) for name, mask in masks.items()
+        ("mask", (name, upload(mask, name)[1])) for name, mask in masks.items()
     ]
     parts += [
         ("image", (name, _photograph(image, name)[1])) for name, image in (images or {}).items()
     ]
     options = {"format": _formats(format), "instances": instances, **_reading(mask_format)}
-    texts = {} if label is None else {"label": label}
+    texts: dict[str, Any] = {} if label is None else {"label": label}
+    if labels:
+        texts["class_label"] = labels
     return _Call("POST", "/annotations", _content, options, texts, files=parts)
 
 

@@ -158,6 +158,104 @@ def test_a_full_queue_refuses(client: TestClient) -> None:
     problem(ask(client, mask()), 429, "queue_full")
 
 
+# Masks of several classes
+
+LABELS = [("class_label", (None, label)) for label in ("cat", "dog", "cow")]
+CLASSES = MASK.astype(np.uint8)
+CLASSES[40:44, 2:9] = 3
+
+
+def indexed(name: str = "beach.png", classes: Any = CLASSES) -> Any:
+    return ("mask", (name, encode(classes), "image/png"))
+
+
+def test_numbers_in_masks_are_classes_of_their_labels(client: TestClient) -> None:
+    empty = indexed("street.jpg", CLASSES * np.uint8(0))
+    coco = ask(client, *LABELS, indexed(), empty, headers=JSON).json()
+    assert [each["file_name"] for each in coco["images"]] == ["beach.png", "street.jpg"]
+    assert [(each["id"], each["name"]) for each in coco["categories"]] == [
+        (1, "cat"), (2, "dog"), (3, "cow"),
+    ]  # fmt: skip
+    assert [(each["image_id"], each["category_id"]) for each in coco["annotations"]] == [
+        (1, 1), (1, 3),
+    ]  # fmt: skip
+    for annotation in coco["annotations"]:
+        drawn = coco_masks.decode(annotation["segmentation"])
+        assert_array_equal(drawn, annotation["category_id"] == CLASSES)
+
+
+def test_every_format_tells_the_classes_apart(client: TestClient) -> None:
+    formats = "masks,overlays,cutouts,yolo,voc,label_studio,label_studio_polygons,csv,jsonl"
+    found = members(ask(client, *LABELS, indexed(), image(), format=formats))
+    for path in ("beach.png", "SegmentationClass/beach.png", "SegmentationObject/beach.png"):
+        with Image.open(BytesIO(found[path])) as picture:
+            assert picture.mode == "P"
+            assert_array_equal(np.array(picture), CLASSES)
+    with Image.open(BytesIO(found["beach.png"])) as picture:
+        assert [each["label"] for each in json.loads(picture.info["legend"])] == [
+            "cat", "dog", "cow",
+        ]  # fmt: skip
+    overlay = np.array(Image.open(BytesIO(found["beach.overlay.png"])))
+    changed = (overlay != photograph()).any(axis=2)
+    assert changed[CLASSES > 0].mean() > 0.99 and not changed[CLASSES == 0].any()
+    lines = found["labels/beach.txt"].decode().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["0", "2"]
+    assert json.loads(found["data.yaml"])["names"] == ["cat", "dog", "cow"]
+    assert found["labelmap.txt"].count(b"\n") == 5
+    for path, kind in [
+        ("label-studio.json", "brushlabels"),
+        ("label-studio-polygons.json", "polygonlabels"),
+    ]:
+        (task,) = json.loads(found[path])
+        regions = task["annotations"][0]["result"]
+        assert [each["id"] for each in regions] == ["part-1", "part-2"]
+        assert [each["value"][kind] for each in regions] == [["cat"], ["cow"]]
+    rows = found["summary.csv"].decode().splitlines()
+    assert [row.split(",")[-1] for row in rows] == ["label", "cat", "dog", "cow"]
+    areas = [json.loads(line)["area"] for line in found["summary.jsonl"].splitlines()]
+    assert areas == [MASK.sum(), 0, 28]
+
+
+def test_parts_of_all_classes_are_numbered_through(client: TestClient) -> None:
+    classes = CLASSES.copy()
+    classes[0:2, 0:2] = 1
+    found = members(ask(client, *LABELS, indexed("a.png", classes), format="voc", instances="true"))
+    numbers = np.array(Image.open(BytesIO(found["SegmentationObject/a.png"])))
+    assert {(n, int(classes[numbers == n].max())) for n in (1, 2, 3)} == {(1, 1), (2, 1), (3, 3)}
+    assert_array_equal(numbers > 0, classes > 0)
+
+
+def test_an_indexed_file_is_read_by_its_numbers_and_void_is_background(client: TestClient) -> None:
+    classes = CLASSES.copy()
+    classes[0:2] = 255
+    picture = Image.fromarray(classes)
+    picture.putpalette([9, 9, 9] * 256)
+    content = BytesIO()
+    picture.save(content, "PNG")
+    sent = ("mask", ("beach.png", content.getvalue(), "image/png"))
+    coco = ask(client, *LABELS, sent, headers=JSON).json()
+    assert sum(each["area"] for each in coco["annotations"]) == (CLASSES > 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "code", "field", "told"),
+    [
+        ([*LABELS[:2], indexed()], 422, "invalid_image", "mask[0]", "holds class 3"),
+        ([*LABELS, indexed(classes=photograph())], 422, "invalid_image", "mask[0]", "indexed"),
+        ([LABELS[0]] * 2 + [indexed()], 422, "invalid_option", "class_label", "are equal"),
+        (
+            [("class_label", (None, str(n))) for n in range(21)] + [indexed()],
+            422, "too_many_classes", "class_label", "the limit is 20",
+        ),
+    ],
+    ids=["no label", "colours", "equal", "many"],
+)  # fmt: skip
+def test_what_is_wrong_with_classes_is_told(
+    client: TestClient, parts: Any, status: int, code: str, field: str, told: str
+) -> None:
+    assert told in problem(ask(client, *parts), status, code, field)
+
+
 # Formats of a batch
 
 

@@ -47,7 +47,7 @@ def export(mask: NDArray[np.bool_], **options: Any) -> tuple[list[Record], Expor
         describe("2024/june.jpg", mask, 0.9, 0.8),
         describe('empty, "so".png', EMPTY, 0.1, 0.0),
     ]
-    return records, Export(LABEL, **options)
+    return records, Export((LABEL,), **options)
 
 
 def document(name: FormatName, place: int = 0, **options: Any) -> str:
@@ -57,8 +57,8 @@ def document(name: FormatName, place: int = 0, **options: Any) -> str:
 
 
 def file_of(name: FormatName, mask: NDArray[np.bool_], place: int = 0, **options: Any) -> bytes:
-    labelled = Labelled(mask, lambda: photograph(*mask.shape))
-    return PHOTOGRAPH_FILES[name][place].render(labelled, Export(LABEL, **options))
+    labelled = Labelled.of_object(mask, lambda: photograph(*mask.shape))
+    return PHOTOGRAPH_FILES[name][place].render(labelled, Export((LABEL,), **options))
 
 
 # Connected parts

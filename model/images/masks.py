@@ -62,6 +62,18 @@ def read_mask(image: Image.Image, mask_format: MaskFormat = "auto") -> MaskReadi
     return reading
 
 
+def read_classes(image: Image.Image) -> NDArray[np.uint8]:
+    """An indexed or an 8-bit grey file -> its (H, W) class numbers, where void (255) is 0.
+
+    Raises MaskFormatError for any other file.
+    """
+    if image.format in _LOSSY or image.mode not in ("P", "L"):
+        raise MaskFormatError("holds no class numbers; send an indexed PNG, or an 8-bit grey one")
+    numbers = np.array(image)
+    numbers[numbers == VOID] = 0
+    return numbers
+
+
 def _readings(image: Image.Image, lossy: bool) -> list[MaskReading]:
     """Those that the kind of file allows, the usual first."""
     if image.mode in ("P", "PA"):

@@ -65,7 +65,7 @@ class QueryFiles:
 
     def write(self, query: Query, found: Found) -> None:
         """Raises OSError, or ServiceError for a query that cannot be decoded."""
-        labelled = Labelled(found.mask, found.photograph)
+        labelled = Labelled.of_object(found.mask, found.photograph)
         write_whole(self.path(query), self._kind.render(labelled, self._export))
 
 

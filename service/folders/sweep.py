@@ -80,7 +80,7 @@ def run(sweep: Sweep, finder: Finder, options: Options, *, overwrite: bool, jobs
         _check_same_run(sweep.out, facts)
         _check_own(sweep)
     label = options.label or finder.label or UNNAMED
-    writer = Writer(sweep.formats, Export(label, options.instances))
+    writer = Writer(sweep.formats, Export((label,), options.instances))
     formats: list[Format] = [
         QueryFiles(kind, sweep.out, writer.export) for kind in writer.photograph_files
     ]

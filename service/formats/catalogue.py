@@ -9,13 +9,14 @@ from functools import partial
 from typing import NamedTuple
 
 from service.formats.coco_file import coco_file
+from service.formats.drawn import drawn_mask, drawn_overlay
 from service.formats.label_studio import label_studio_file
 from service.formats.names import stem
 from service.formats.record import Export, Labelled, Record
 from service.formats.summary import csv_summary, json_summary
 from service.formats.voc import class_png, object_png, voc_label_map, voc_names
 from service.formats.yolo import yolo_data, yolo_labels
-from service.images.render import cutout_png, mask_png, overlay_png
+from service.images.render import cutout_png
 from service.options import JSON, FormatName
 
 
@@ -36,10 +37,8 @@ class Document(NamedTuple):
 
 
 PHOTOGRAPH_FILES: Mapping[FormatName, Sequence[PhotographFile]] = {
-    "masks": [PhotographFile("{}.png", lambda one, _: mask_png(one.mask))],
-    "overlays": [
-        PhotographFile("{}.overlay.png", lambda one, _: overlay_png(one.photograph(), one.mask))
-    ],
+    "masks": [PhotographFile("{}.png", drawn_mask)],
+    "overlays": [PhotographFile("{}.overlay.png", drawn_overlay)],
     "cutouts": [
         PhotographFile("{}.cutout.png", lambda one, _: cutout_png(one.photograph(), one.mask))
     ],

@@ -1,13 +1,11 @@
-"""COCO's file of annotations: images, annotations in run lengths, one category."""
+"""COCO's file of annotations: images, annotations in run lengths, a category of each class."""
 
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from service.formats.record import Export, Record
+from service.formats.record import Export, Record, by_photograph
 from service.images.parts import connected_parts
-
-CATEGORY_ID = 1
 
 
 def coco_file(records: Iterable[Record], export: Export) -> Iterator[str]:
@@ -17,11 +15,14 @@ def coco_file(records: Iterable[Record], export: Export) -> Iterator[str]:
     with its annotation, whose score it explains.
     """
     yield '{"info": {"description": "SG-One Service"}, "images": ['
-    yield from _listed(_image(number, record) for number, record in enumerate(records, start=1))
+    photographs = enumerate(by_photograph(records), start=1)
+    yield from _listed(_image(image_id, group[0], export) for image_id, group in photographs)
     yield '], "annotations": ['
     yield from _listed(_annotations(records, export))
-    category = {"id": CATEGORY_ID, "name": export.label}
-    yield f'], "categories": [{json.dumps(category)}]}}'
+    yield '], "categories": ['
+    names = enumerate(export.labels, start=1)
+    yield from _listed({"id": number, "name": label} for number, label in names)
+    yield "]}"
 
 
 def _listed(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -31,24 +32,25 @@ def _listed(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
         comma = ", "
 
 
-def _image(image_id: int, record: Record) -> dict[str, Any]:
-    told = record.model_dump(include={"file_name", "height", "width", "presence"})
+def _image(image_id: int, record: Record, export: Export) -> dict[str, Any]:
+    of_one = {"presence"} if len(export.labels) == 1 else set()
+    told = record.model_dump(include={"file_name", "height", "width"} | of_one)
     return {"id": image_id} | {name: value for name, value in told.items() if value is not None}
 
 
 def _annotations(records: Iterable[Record], export: Export) -> Iterator[dict[str, Any]]:
     annotation_id = 0
-    for image_id, record in enumerate(records, start=1):
-        for mask in _masks(record, export):
+    for image_id, group in enumerate(by_photograph(records), start=1):
+        for mask in (mask for record in group for mask in _masks(record, export)):
             annotation_id += 1
-            ids = {"id": annotation_id, "image_id": image_id, "category_id": CATEGORY_ID}
-            yield ids | {"iscrowd": 0} | mask | record.surety
+            yield {"id": annotation_id, "image_id": image_id, "iscrowd": 0} | mask
 
 
 def _masks(record: Record, export: Export) -> Iterator[dict[str, Any]]:
+    of_class = {"category_id": record.number} | record.surety
     if export.instances:
         for part in connected_parts(record.mask()):
             told = {"bbox": part.bbox, "area": part.area}
-            yield told | {"segmentation": part.segmentation.model_dump()}
+            yield of_class | told | {"segmentation": part.segmentation.model_dump()}
     elif record.area:
-        yield record.model_dump(include={"bbox", "area", "segmentation"})
+        yield of_class | record.model_dump(include={"bbox", "area", "segmentation"})

@@ -6,7 +6,7 @@ score of others, pandas and nltk among them.
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from model.episode import ObjectMask
-from service.formats.record import Export, Record
+from service.formats.record import Export, Record, by_photograph
 from service.giving_up import go_on
 from service.images.parts import Runs, number_parts, outline_parts, runs_of_parts
 
@@ -34,8 +34,8 @@ _OBJECT, _BACKGROUND = f"{255:08b}", f"{0:08b}"
 def label_studio_file(kind: RegionKind, records: Iterable[Record], export: Export) -> Iterator[str]:
     """A list of tasks; ``predictions``, or ``annotations`` where masks are by hand."""
     comma = "["
-    for record in records:
-        yield comma + json.dumps(_task(kind, record, export))
+    for group in by_photograph(records):
+        yield comma + json.dumps(_task(kind, group, export))
         comma = ",\n"
     yield "]" if comma != "[" else "[]"
 
@@ -100,19 +100,24 @@ def _coded(length: int, value: str) -> str:
     return f"1{choice:02b}{length - 1:0{_WIDTHS[choice]}b}{value}"
 
 
-def _task(kind: RegionKind, record: Record, export: Export) -> dict[str, Any]:
-    mask = record.mask()
-    if kind == "brush":
-        result = brush_results(mask, export.label, instances=export.instances)
-    else:
-        result = polygon_results(mask, export.label)
-    told: dict[str, Any] = {"result": result}
+def _task(kind: RegionKind, group: Sequence[Record], export: Export) -> dict[str, Any]:
+    regions = [region for record in group for region in _regions(kind, record, export)]
+    numbered = [region | {"id": _part(number)} for number, region in enumerate(regions, start=1)]
+    told: dict[str, Any] = {"result": numbered}
     if not export.by_hand:
+        scores = [record.score for record in group if record.score is not None]
         told |= {"model_version": "SG-One Service"}
-        told |= {} if record.score is None else {"score": record.score}
-    image = LOCAL_FILES + quote(record.file_name)
+        told |= {"score": max(scores)} if scores else {}
+    image = LOCAL_FILES + quote(group[0].file_name)
     made = "annotations" if export.by_hand else "predictions"
     return {"data": {TO_NAME: image}, made: [told]}
+
+
+def _regions(kind: RegionKind, record: Record, export: Export) -> list[dict[str, Any]]:
+    mask, label = record.mask(), export.labels[record.number - 1]
+    if kind == "brush":
+        return brush_results(mask, label, instances=export.instances)
+    return polygon_results(mask, label)
 
 
 def _results(
@@ -132,6 +137,10 @@ def _results(
         "image_rotation": 0,
     }
     return [
-        {"id": f"part-{number}", **shared, "value": value}
+        {"id": _part(number), **shared, "value": value}
         for number, value in enumerate(values, start=1)
     ]
+
+
+def _part(number: int) -> str:
+    return f"part-{number}"

@@ -1,12 +1,14 @@
 """What is kept of one photograph's mask until the files about all of them are written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from pydantic import BaseModel
 
 from model.episode import ObjectMask, Photograph
+from service.images.classes import Indices
 from service.images.coco import Box, bounding_box, encode_run_lengths
 from service.images.marks import MarkedRuns
 from service.schemas import RunLengths
@@ -17,31 +19,47 @@ UNNAMED = "object"
 
 @dataclass(frozen=True)
 class Export:
-    """What all files of an export are told: the class, and whether parts are annotations each.
+    """What all files of an export are told: the classes, and whether parts are annotations each.
 
     Masks that are ``by_hand`` were made or corrected by a person, and are no predictions.
     """
 
-    label: str = UNNAMED
+    labels: Sequence[str] = (UNNAMED,)
     instances: bool = False
     by_hand: bool = False
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A photograph's (H, W) bool mask, and a function that decodes the photograph."""
+    """A photograph's (H, W) class numbers, 0 being background, and a function that decodes it."""
 
-    mask: ObjectMask
+    classes: Indices
     photograph: Callable[[], Photograph]
+
+    @classmethod
+    def of_object(cls, mask: ObjectMask, photograph: Callable[[], Photograph]) -> "Labelled":
+        """(H, W) bool: one class."""
+        return cls(mask.astype(np.uint8), photograph)
+
+    @property
+    def mask(self) -> ObjectMask:
+        """(H, W) bool: any class."""
+        return np.asarray(self.classes > 0)
+
+    def masks(self, export: Export) -> Iterator[tuple[int, ObjectMask]]:
+        """Number and (H, W) bool of each class."""
+        for number in range(1, len(export.labels) + 1):
+            yield number, self.classes == number
 
 
 class Record(BaseModel):
     """A mask as numbers, a line of JSON; ``presence`` and ``score`` are None where none is known.
 
-    ``segmentation`` holds all of it.
+    ``segmentation`` holds all of it. A photograph has a record of each class, one after the other.
     """
 
     file_name: str
+    number: int = 1
     height: int
     width: int
     bbox: Box | None
@@ -67,12 +85,17 @@ class Record(BaseModel):
 
 
 def describe(
-    file_name: str, mask: ObjectMask, presence: float | None = None, score: float | None = None
+    file_name: str,
+    mask: ObjectMask,
+    presence: float | None = None,
+    score: float | None = None,
+    number: int = 1,
 ) -> Record:
-    """(H, W) bool -> its record."""
+    """(H, W) bool -> its record, as the class of this number."""
     height, width = mask.shape
     return Record(
         file_name=file_name,
+        number=number,
         height=height,
         width=width,
         bbox=bounding_box(mask),
@@ -81,6 +104,12 @@ def describe(
         score=score,
         segmentation=encode_run_lengths(mask),
     )
+
+
+def by_photograph(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records of each photograph."""
+    for _, group in groupby(records, key=lambda record: record.file_name):
+        yield list(group)
 
 
 def read_line(line: bytes) -> Record:

@@ -10,16 +10,20 @@ from service.formats.record import Export, Record
 COLUMNS = ("file", "presence", "area", "left", "top", "width", "height", "score")
 
 
-def csv_summary(records: Iterable[Record], _: Export) -> Iterator[str]:
-    """A heading, and a row for each photograph; what is not known or not there is blank."""
-    yield _row(COLUMNS)
+def csv_summary(records: Iterable[Record], export: Export) -> Iterator[str]:
+    """A heading, and a row for each photograph; what is not known or not there is blank.
+
+    Of several classes each has a row, which ends with its label.
+    """
+    yield _row((*COLUMNS, *_label(export, "label")))
     for record in records:
         box = record.bbox or ("",) * 4
-        yield _row((record.file_name, record.presence, record.area, *box, record.score))
+        told = (record.file_name, record.presence, record.area, *box, record.score)
+        yield _row((*told, *_label(export, export.labels[record.number - 1])))
 
 
-def json_summary(records: Iterable[Record], _: Export) -> Iterator[str]:
-    """An object for each photograph; ``box`` is left, top, width and height."""
+def json_summary(records: Iterable[Record], export: Export) -> Iterator[str]:
+    """An object for each photograph, or each class of it; ``box`` is left, top, width, height."""
     for record in records:
         told = {
             "file": record.file_name,
@@ -28,7 +32,13 @@ def json_summary(records: Iterable[Record], _: Export) -> Iterator[str]:
             "box": record.bbox,
             "score": record.score,
         }
-        yield json.dumps(told) + "\n"
+        label = _label(export, export.labels[record.number - 1])
+        yield json.dumps(told | dict(zip(("label",), label, strict=False))) + "\n"
+
+
+def _label(export: Export, label: str) -> tuple[str, ...]:
+    """The label where there are several to be told apart."""
+    return (label,) if len(export.labels) > 1 else ()
 
 
 def _row(values: Iterable[object]) -> str:

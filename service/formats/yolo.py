@@ -15,23 +15,29 @@ from service.formats.record import Export, Labelled, Record
 from service.giving_up import go_on
 from service.images.parts import outline_parts
 
-CLASS_INDEX = 0
 Corners = NDArray[np.float64]
 """(N, 2) x and y of an outline."""
 
 
 def yolo_labels(labelled: Labelled, export: Export) -> bytes:
-    """The text file of one photograph; it is empty where the object is not there."""
-    outlines = [np.reshape(outline, (-1, 2)) for outline in outline_parts(labelled.mask)]
-    if outlines and not export.instances:
-        outlines = [_joined(outlines)]
-    return "".join(_line(outline, labelled.mask) for outline in outlines).encode()
+    """The text file of one photograph; it is empty where no object is there."""
+    lines = (
+        _line(number - 1, outline, mask)
+        for number, mask in labelled.masks(export)
+        for outline in _outlines(mask, export)
+    )
+    return "".join(lines).encode()
 
 
 def yolo_data(_: Iterable[Record], export: Export) -> Iterator[str]:
     """data.yaml, which is JSON too: photographs lie in images/ beside labels/."""
-    data = {"path": ".", "train": "images", "val": "images", "names": [export.label]}
+    data = {"path": ".", "train": "images", "val": "images", "names": list(export.labels)}
     yield json.dumps(data, indent=2) + "\n"
+
+
+def _outlines(mask: ObjectMask, export: Export) -> list[Corners]:
+    outlines = [np.reshape(outline, (-1, 2)) for outline in outline_parts(mask)]
+    return outlines if export.instances or not outlines else [_joined(outlines)]
 
 
 def _joined(outlines: list[Corners]) -> Corners:
@@ -58,7 +64,8 @@ def _nearest(one: Corners, other: Corners) -> tuple[int, int]:
     return here, there
 
 
-def _line(outline: Corners, mask: ObjectMask) -> str:
+def _line(index: int, outline: Corners, mask: ObjectMask) -> str:
+    """Ultralytics counts classes from 0."""
     height, width = mask.shape
     shares = (outline / (width, height)).ravel()
-    return f"{CLASS_INDEX} {' '.join(f'{share:.6g}' for share in shares)}\n"
+    return f"{index} {' '.join(f'{share:.6g}' for share in shares)}\n"

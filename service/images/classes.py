@@ -62,6 +62,11 @@ def class_colour(index: int) -> Colour:
     return red, green, blue
 
 
+def hexadecimal(index: int) -> str:
+    """The class's colour as #rrggbb."""
+    return "#{:02x}{:02x}{:02x}".format(*class_colour(index))
+
+
 def index_png(indices: Indices, classes: int, legend: str = "") -> bytes:
     """An indexed PNG in the classes' colours; any ``legend`` (ASCII) is in a text chunk."""
     image = Image.fromarray(indices)

@@ -5,6 +5,9 @@ What is accepted is written for users in docs/reference/images.md; the two chang
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.episode import ObjectMask, Photograph, Support
 from model.errors import (
     AmbiguousMaskError,
@@ -89,6 +92,19 @@ def decode_mask(part: Part, max_pixels: int, mask_format: MaskFormat = "auto") -
         raise InvalidOptionError(
             f"mask_format is {mask_format!r}, but {part.field} {error}", field="mask_format"
         ) from error
+
+
+def decode_classes(part: Part, max_pixels: int) -> NDArray[np.uint8]:
+    """Part -> its (H, W) class numbers, 0 being background.
+
+    Raises as decode_photograph does, or InvalidImageError where the file holds no numbers.
+    """
+    try:
+        return decoding().classes(part.content, max_pixels)
+    except ImageFileError as error:
+        raise _named(error, part) from error
+    except MaskFormatError as error:
+        raise InvalidImageError(f"{part.field} {error}", field=part.field) from error
 
 
 def decode_support(

@@ -6,28 +6,33 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Protocol, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from model import errors
 from model.episode import Photograph
-from model.images.masks import MaskFormat, MaskReading, read_mask
+from model.images.masks import MaskFormat, MaskReading, read_classes, read_mask
 from model.images.opening import open_upright
 from model.images.pixels import photograph_pixels
 from model.images.structure import is_modest
 from service.errors import DeadlineExceededError, NotReadyError
 from service.images.decoder import Deadline, Decoder, Nursery
+from service.images.nursery import CLASSES
 
 _LATE, _CRASHED = CAUSES = ("late", "crashed")
 
 
 class Decoding(Protocol):
-    """Files to pixels. Raises the errors of ``open_upright`` and of ``read_mask``."""
+    """Files to pixels. Raises the errors of ``open_upright``, and those of the reading."""
 
     def photograph(self, content: bytes, max_pixels: int) -> Photograph:
         """(H, W, 3) uint8 RGB."""
 
     def mask(self, content: bytes, max_pixels: int, mask_format: MaskFormat) -> MaskReading:
         """(H, W) bool, and how it was read."""
+
+    def classes(self, content: bytes, max_pixels: int) -> NDArray[np.uint8]:
+        """(H, W) class numbers; 0 is background."""
 
 
 class InThisThread:
@@ -40,6 +45,10 @@ class InThisThread:
     def mask(self, content: bytes, max_pixels: int, mask_format: MaskFormat) -> MaskReading:
         """As Decoding."""
         return read_mask(open_upright(content, max_pixels), mask_format)
+
+    def classes(self, content: bytes, max_pixels: int) -> NDArray[np.uint8]:
+        """As Decoding."""
+        return read_classes(open_upright(content, max_pixels))
 
 
 _IN_THIS_THREAD = InThisThread()
@@ -197,8 +206,15 @@ class _Job:
         said, pixels = self._decode(content, max_pixels, mask_format)
         return MaskReading(pixels, said["reading"])
 
+    def classes(self, content: bytes, max_pixels: int) -> NDArray[np.uint8]:
+        """As Decoding."""
+        if is_modest(content):
+            return _IN_THIS_THREAD.classes(content, max_pixels)
+        _, pixels = self._decode(content, max_pixels, CLASSES)
+        return pixels
+
     def _decode(
-        self, content: bytes, max_pixels: int, mask_format: MaskFormat | None
+        self, content: bytes, max_pixels: int, mask_format: str | None
     ) -> tuple[dict[str, Any], NDArray[Any]]:
         task = {"max_pixels": max_pixels, "mask_format": mask_format}
         said, pixels = self._decoders.decode(content, task, self._given_up)

@@ -15,9 +15,9 @@ from service.images.answer import SCORE_DIGITS, Answer, Finding, describe_object
 from service.images.classes import (
     Indices,
     assign_pixels,
-    class_colour,
     classes_overlay_png,
     clean_classes,
+    hexadecimal,
     index_png,
 )
 from service.options import JSON, PNG, MulticlassOptions
@@ -98,7 +98,7 @@ def _legend_entry(index: int, label: str, finding: Finding) -> LegendEntry:
     return LegendEntry(
         index=index,
         label=label,
-        colour=_hexadecimal(index),
+        colour=hexadecimal(index),
         presence=finding.presence,
         score=finding.score,
         area=finding.area,
@@ -108,8 +108,4 @@ def _legend_entry(index: int, label: str, finding: Finding) -> LegendEntry:
 
 def _describe_class(index: int, label: str, finding: Finding, instances: bool) -> FoundClass:
     found = dict(describe_object(finding, instances=instances))
-    return FoundClass(**found, index=index, label=label, colour=_hexadecimal(index))
-
-
-def _hexadecimal(index: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*class_colour(index))
+    return FoundClass(**found, index=index, label=label, colour=hexadecimal(index))

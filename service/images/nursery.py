@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import AmbiguousMaskError, InputError
-from model.images.masks import read_mask
+from model.images.masks import read_classes, read_mask
 from model.images.opening import open_upright, reads_heic
 from model.images.pixels import photograph_pixels
 
 LENGTHS = struct.Struct("<IQ")
 """Of a request: bytes of its JSON, then of the file."""
+CLASSES = "classes"
+"""What a task has in place of a mask's format, for the numbers that the file holds."""
 # Of address space, which fits the largest picture that is allowed in its most wasteful mode.
 MAX_BYTES = 3 * 1024**3
 # Pictures of more are decoded, and rendered, one after the other: 50 million take up to 1.4 GB.
@@ -121,6 +123,8 @@ def _read(
     image = open_upright(content, max_pixels, before_pixels)
     if mask_format is None:
         return photograph_pixels(image), {}
+    if mask_format == CLASSES:
+        return read_classes(image), {}
     reading = read_mask(image, mask_format)
     return reading.mask, {"reading": reading.name}
 

@@ -12,12 +12,13 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from model.episode import ObjectMask, Photograph
+from model.episode import Photograph
 from model.images.masks import MaskFormat
 from service.errors import (
     InvalidImageError,
     InvalidOptionError,
     MaskSizeMismatchError,
+    TooManyClassesError,
     TooManyQueriesError,
     UnpairedImageError,
 )
@@ -27,10 +28,11 @@ from service.formats.record import UNNAMED, Export, Labelled, Record, describe
 from service.http.deadline import within
 from service.http.forms import Form
 from service.http.spool import SpooledPart
-from service.images.codec import decode_mask
+from service.images.classes import Indices
+from service.images.codec import decode_classes, decode_mask
 from service.options import JSON, AnnotationOptions, named_formats
 from service.segment.archive import KeptLines, gathered, write_documents
-from service.segment.inputs import IMAGE, LABEL, MASK
+from service.segment.inputs import CLASS_LABEL, IMAGE, LABEL, MASK
 from service.segment.runtime import Runtime
 from service.segment.zip_stream import Sink, member, open_archive
 from service.settings import Settings
@@ -55,6 +57,7 @@ class Conversion:
     drawn: Sequence[SentMask]
     writer: Writer
     mask_format: MaskFormat
+    is_indexed: bool = False
 
     def only_json(self) -> Document:
         """The one file that is written, where it is JSON; else InvalidOptionError."""
@@ -73,7 +76,7 @@ def read_conversion(
 ) -> Conversion:
     """The form's masks with their photographs.
 
-    Raises TooManyQueriesError, DuplicateNameError or UnpairedImageError.
+    Raises TooManyQueriesError, DuplicateNameError, UnpairedImageError, and what the labels do.
     """
     masks, images = form.files[MASK.name], form.files[IMAGE.name]
     if len(masks) > settings.max_queries:
@@ -82,18 +85,38 @@ def read_conversion(
             field=MASK.name,
         )
     formats = named_formats(options.format)
-    label = form.text(LABEL.name) or UNNAMED
-    writer = Writer(formats, Export(label, options.instances, by_hand=True))
+    classes = _class_labels(form, settings)
+    labels = classes or (form.text(LABEL.name) or UNNAMED,)
+    writer = Writer(formats, Export(labels, options.instances, by_hand=True))
     drawn = _paired(masks, images)
     if showing := SHOWING.intersection(formats):
         _check_images(drawn, sorted(showing)[0])
     else:
         drawn = [SentMask(one.name, one.mask, None) for one in drawn]
-    return Conversion(drawn, writer, options.mask_format)
+    return Conversion(drawn, writer, options.mask_format, bool(classes))
+
+
+def _class_labels(form: Form[SpooledPart], settings: Settings) -> tuple[str, ...]:
+    """What the numbers in indexed masks mean; none where masks are of one class.
+
+    Raises TooManyClassesError or InvalidOptionError.
+    """
+    labels = form.texts(CLASS_LABEL.name)
+    if len(labels) > settings.max_classes:
+        raise TooManyClassesError(
+            f"there are {len(labels)} classes, the limit is {settings.max_classes}; name fewer",
+            field=CLASS_LABEL.name,
+        )
+    if len(set(labels)) < len(labels):
+        raise InvalidOptionError(
+            f"two {CLASS_LABEL.name} are equal; give each class a name of its own",
+            field=CLASS_LABEL.name,
+        )
+    return tuple(labels)
 
 
 async def read_masks(runtime: Runtime, conversion: Conversion) -> KeptLines:
-    """A record of each mask, in the order sent. Raises the codec's errors.
+    """A record of each mask and class, in the order sent. Raises the codec's errors.
 
     Holds one place in the queue, so that what is decoded at once is bounded; each mask has the
     time of a request.
@@ -102,7 +125,7 @@ async def read_masks(runtime: Runtime, conversion: Conversion) -> KeptLines:
     try:
         with runtime.queue.admit():
             for one in conversion.drawn:
-                read = partial(_read, runtime, one, conversion.mask_format, records)
+                read = partial(_read, runtime, one, conversion, records)
                 async with _in_time(runtime):
                     await runtime.in_thread(read)
     except BaseException:
@@ -172,19 +195,35 @@ def _check_images(drawn: Sequence[SentMask], format_name: str) -> None:
             )
 
 
-def _read(runtime: Runtime, one: SentMask, mask_format: MaskFormat, records: KeptLines) -> None:
-    settings = runtime.settings
-    part = one.mask.read(settings.max_upload_bytes)
-    mask = decode_mask(part, settings.max_image_pixels, mask_format).mask
-    _check_runs(mask, one.mask.field)
+def _read(runtime: Runtime, one: SentMask, conversion: Conversion, records: KeptLines) -> None:
+    classes = _decode(runtime, one, conversion)
+    _check_runs(classes, one.mask.field)
     if one.image is not None:
-        _check_size(mask, runtime.decode_photograph(one.image).shape[:2], one)
-    records.add(describe(one.name, mask).line())
+        _check_size(classes, runtime.decode_photograph(one.image).shape[:2], one)
+    for number in range(1, len(conversion.writer.export.labels) + 1):
+        records.add(describe(one.name, classes == number, number=number).line())
 
 
-def _check_runs(mask: ObjectMask, field: str) -> None:
-    if np.count_nonzero(mask[:, 1:] != mask[:, :-1]) > MAX_RUNS or (
-        np.count_nonzero(mask[1:] != mask[:-1]) > MAX_RUNS
+def _decode(runtime: Runtime, one: SentMask, conversion: Conversion) -> Indices:
+    """(H, W) class numbers; InvalidImageError for one without a label, and the codec's errors."""
+    settings, count = runtime.settings, len(conversion.writer.export.labels)
+    part = one.mask.read(settings.max_upload_bytes)
+    if not conversion.is_indexed:
+        mask = decode_mask(part, settings.max_image_pixels, conversion.mask_format).mask
+        return mask.astype(np.uint8)
+    classes = decode_classes(part, settings.max_image_pixels)
+    if classes.max() > count:
+        raise InvalidImageError(
+            f"{part.field} holds class {classes.max()}, and {count} {CLASS_LABEL.name} are sent; "
+            "send one for each class",
+            field=part.field,
+        )
+    return classes
+
+
+def _check_runs(classes: Indices, field: str) -> None:
+    if np.count_nonzero(classes[:, 1:] != classes[:, :-1]) > MAX_RUNS or (
+        np.count_nonzero(classes[1:] != classes[:-1]) > MAX_RUNS
     ):
         raise InvalidImageError(
             f"{field} is too ragged: its outline has over {MAX_RUNS} pixels; send a smoother mask",
@@ -192,7 +231,7 @@ def _check_runs(mask: ObjectMask, field: str) -> None:
         )
 
 
-def _check_size(mask: ObjectMask, size: tuple[int, ...], one: SentMask) -> None:
+def _check_size(mask: Indices, size: tuple[int, ...], one: SentMask) -> None:
     if mask.shape != size:
         (mask_height, mask_width), (height, width) = mask.shape, size
         raise MaskSizeMismatchError(
@@ -205,8 +244,12 @@ def _check_size(mask: ObjectMask, size: tuple[int, ...], one: SentMask) -> None:
 def _add(
     runtime: Runtime, members: ZipFile, writer: Writer, one: SentMask, left: Iterator[Record]
 ) -> None:
-    """Write the files of one mask, whose record is the next."""
-    labelled = Labelled(next(left).mask(), partial(_photograph, runtime, one))
+    """Write the files of one mask, whose records are the next."""
+    own = [next(left) for _ in writer.export.labels]
+    classes = np.zeros((own[0].height, own[0].width), np.uint8)
+    for record in own:
+        classes[record.mask()] = record.number
+    labelled = Labelled(classes, partial(_photograph, runtime, one))
     for path, content in writer.render(one.name, labelled):
         members.writestr(member(path), content)
 

@@ -52,7 +52,7 @@ class Wanted:
     @property
     def writer(self) -> Writer:
         """Of the formats, apart from what ``output`` says."""
-        export = Export(self.options.label or UNNAMED, self.options.instances)
+        export = Export((self.options.label or UNNAMED,), self.options.instances)
         return Writer(named_formats(self.options.format), export)
 
     @property
@@ -128,7 +128,7 @@ def _written(
     if not wanted.names:
         return (), b""
     name = wanted.names[index]
-    files = wanted.writer.render(name, Labelled(finding.mask, read_query))
+    files = wanted.writer.render(name, Labelled.of_object(finding.mask, read_query))
     return files, describe(name, finding.mask, finding.presence, finding.score).line()
 
 

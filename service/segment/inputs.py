@@ -58,6 +58,14 @@ NAME = TextPart(
     "name", "No other set may have it.", example="mug", max_length=TEXT_LENGTH, required=True
 )
 LABEL = TextPart("label", "Name of the object's class.", example="cup", max_length=TEXT_LENGTH)
+CLASS_LABEL = TextPart(
+    "class_label",
+    "With it masks are indexed or grey: 0 is background, and n the n-th label's class.",
+    example="cat",
+    max_length=LABEL_LENGTH,
+    many=True,
+    room=("max_classes",),
+)
 SUPPORT_SET = Parameter(
     "support_set",
     "Id of a stored support set, in place of support_image and support_mask.",
@@ -113,6 +121,7 @@ ANNOTATIONS = FormLayout(
         ),
         IMAGE,
         replace(LABEL, description="Name of the masks' class.", max_length=LABEL_LENGTH),
+        CLASS_LABEL,
     ),
     AnnotationOptions,
 )
