@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -225,6 +226,47 @@ def erase(page: Page, card: int = 0) -> None:
     erase_in_large(page)
     close_large(page)
     expect(page.locator(".card .badge").nth(card)).to_have_text("Corrected")
+
+
+def everything(page: Page, *formats: str, label: str = "", instances: bool = False) -> ZipFile:
+    """Choose these formats and download."""
+    page.click("#everything-open")
+    for box in page.locator("#everything [name=format]").all():
+        box.set_checked(box.get_attribute("value") in formats)
+    if page.is_visible("#everything-label"):
+        page.fill("#everything-label", label)
+    page.set_checked("#everything [name=instances]", instances)
+    archive = downloaded(page, "#everything-go")
+    expect(page.locator("#everything")).to_be_hidden()
+    return ZipFile(BytesIO(archive))
+
+
+def asked(page: Page) -> list[str]:
+    """Grows with each mask that the service is asked for."""
+    paths: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/segment/" in request.url:
+            paths.append(request.url)
+
+    page.on("request", note)
+    return paths
+
+
+def leave(page: Page) -> list[str]:
+    """Reload the page; the questions that it asked before, all answered by yes."""
+    questions: list[str] = []
+    page.once("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
+    page.reload()
+    expect(page.locator("#about")).to_contain_text(ABOUT)
+    return questions
+
+
+def kept(page: Page) -> None:
+    """Wait until what was done last is kept."""
+    expect(page.locator("#kept")).to_have_text(
+        "Your work is kept in this browser until you remove it."
+    )
 
 
 def press_until(page: Page, selector: str, presses: int = 80) -> None:

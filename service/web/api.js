@@ -62,15 +62,18 @@ export async function completeMask(pair) {
 
 /**
  * Masks that are there already, as files of other tools' formats.
- * @param {{name: string, mask: Blob, image: ?File}[]} drawn `name` is the photograph's
- * @param {Object<string, string|boolean>} options format, label, instances
+ * @param {{name: string, mask: Blob, image: ?File}[]} drawn `name` is the photograph's; masks of several
+ *   objects have their numbers as grey levels
+ * @param {string[]} labels of the objects
+ * @param {Object<string, string|boolean>} options format, instances
  * @param {string} accept media type of the reply
  * @param {AbortSignal=} signal
  * @returns {Promise<Response>}
  */
-export function writeAnnotations(drawn, options, accept, signal) {
+export function writeAnnotations(drawn, labels, options, accept, signal) {
   const form = new FormData();
   for (const [name, value] of Object.entries({ ...options, mask_format: "light" })) form.append(name, value);
+  for (const label of labels) form.append(labels.length > 1 ? "class_label" : "label", label);
   for (const { name, mask, image } of drawn) {
     form.append("mask", mask, name);
     if (image) form.append("image", image, name);

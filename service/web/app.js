@@ -8,9 +8,11 @@ import { offerExamples } from "./examples.js";
 import { ignoreStrayDrops, onChosen, onDropped, onPasted } from "./intake.js";
 import { listenToKeys } from "./keys.js";
 import { LargeView } from "./large.js";
+import { showLegend } from "./legend.js";
 import { photographs } from "./library.js";
 import { announce, notify, tell } from "./notices.js";
-import { ShownObject } from "./object.js";
+import { ObjectBar } from "./objectbar.js";
+import { ObjectList } from "./objects.js";
 import { saveOutput } from "./outputs.js";
 import { QueryList } from "./queries.js";
 import { ResultList } from "./results.js";
@@ -25,6 +27,7 @@ const element = (id) => document.getElementById(id);
 const [show, give] = [element("show"), element("give")];
 const editor = new Editor(show);
 const saved = new SavedObjects(show, editor);
+const objects = new ObjectList(saved, editor, element("fusion"));
 const queries = new QueryList(element("query-list"), element("queries-head"));
 const results = new ResultList(element("card-list"), element("absent-list"), {
   onOutput: saveOutput,
@@ -37,28 +40,44 @@ const results = new ResultList(element("card-list"), element("absent-list"), {
   },
 });
 const large = new LargeView(editor.toolbar, { cards: () => results.shown, onUse: useToo });
-const segmenting = new Segmenting(new ShownObject(saved, editor), queries, results);
-const everything = new Everything(results, () => saved.name);
-const session = new Session({ editor, saved, queries, results, fusion: element("fusion") });
+const segmenting = new Segmenting(objects, queries, results);
+const everything = new Everything(results, () => objects.givenName(objects.active));
+const session = new Session({ objects, library: saved.library, queries, results });
+new ObjectBar(objects);
 let language = "curl";
 let unfolded = null; // whether to show where the object probably is not, once somebody said so
 
-/** Let a result show the object as well: its photograph and mask become one more of step 1. */
+/** Let a result show what is marked in it as well: its photograph and mask become one more of step 1. */
 async function useToo(card) {
   notify(card.root);
-  const mask = await card.mask();
-  if (!mask.object.includes(1)) {
+  const { classes, ...size } = await card.finding.mask();
+  const marked = objects.objects.filter((_, place) => classes.includes(place + 1));
+  if (!marked.length) {
     notify(card.root, `Nothing is marked in ${card.query.name}. Open it large and paint over the object first.`);
     return;
   }
-  if (saved.picked) await saved.openPicked();
-  await editor.addMasked(card.query, mask);
-  tell(`${card.query.name} shows the object as well. See step 1.`);
+  const { active } = objects;
+  const numbers = new Map(objects.objects.map((object, place) => [object, place + 1]));
+  for (const object of marked) {
+    objects.activate(object);
+    if (saved.picked) await saved.openPicked();
+    const own = classes.map((number) => Number(number === numbers.get(object)));
+    await editor.addMasked(card.query, { ...size, classes: own });
+  }
+  objects.activate(active);
+  const shown = objects.areSeveral ? marked.map((object) => objects.nameOf(object)).join(", ") : "the object";
+  tell(`${card.query.name} shows ${shown} as well. See step 1.`);
+}
+
+/** The objects' colours above the results. */
+function showObjects() {
+  showLegend(element("legend"), objects.shown, "legend-template");
+  element("fusion-choice").hidden = objects.objects.every((object) => objects.stateOf(object).shots.length < 2);
 }
 
 /** Say in how many photographs the object probably is not, and fold them away where there are others. */
 function showAbsent() {
-  const count = results.cards.filter((card) => card.absent).length;
+  const count = results.cards.filter(({ finding }) => finding.absent).length;
   const isUnfolded = unfolded ?? count === results.cards.length;
   element("absent-toggle").hidden = !count;
   element("absent-toggle").setAttribute("aria-expanded", String(isUnfolded));
@@ -67,10 +86,13 @@ function showAbsent() {
 }
 
 function writeSnippet() {
-  const source = results.cards[0]?.request?.source;
-  if (!source) return;
+  const shown = results.view.objects.map(({ id, name }) => {
+    const known = results.cards.find(({ finding }) => finding.results.has(id));
+    return { label: name, source: known?.finding.results.get(id).source };
+  });
+  if (!shown.length || shown.some(({ source }) => !source)) return;
   const names = results.cards.map((card) => card.query.name);
-  element("code").textContent = SNIPPETS[language](source, names, results.options);
+  element("code").textContent = SNIPPETS[language](shown, names, results.options);
 }
 
 /** `name` is "threshold", of a pixel's probability, or "presence", of the whole photograph's. */
@@ -128,7 +150,7 @@ async function giveQueries(files) {
 
 /** Removes every photograph of step 2, with its result. */
 async function removeAll() {
-  const corrected = results.cards.filter(({ correction }) => correction).length;
+  const corrected = results.cards.filter(({ finding }) => finding.correction).length;
   const loss = corrected ? ` and ${corrected === 1 ? "one correction" : `${corrected} corrections`}` : "";
   const question = `Remove ${photographs(queries.files.length)}, the results${loss}?`;
   if (!results.cards.length || (await confirmed(question, "Remove"))) queries.clear();
@@ -137,9 +159,8 @@ async function removeAll() {
 function wireSteps() {
   offerExamples("shots", (photograph, mask) => editor.addWithMask(photograph, mask));
   offerExamples("queries", (photograph) => giveQueries([photograph]));
-  editor.addEventListener("change", () => {
-    element("fusion-choice").hidden = editor.shots.shots.length < 2;
-  });
+  objects.addEventListener("change", showObjects);
+  objects.addEventListener("resave", ({ detail }) => results.resave(detail));
   queries.addEventListener("change", () => {
     give.querySelector('[data-when="empty"]').hidden = queries.files.length > 0;
   });
@@ -152,6 +173,7 @@ function wireSteps() {
     run: () => segmenting.run(),
     download: () => everything.open(),
     use: useToo,
+    object: (place) => objects.objects[place] && objects.activate(objects.objects[place]),
     save: (card) => saveOutput(card, "mask"),
     cards: () => results.shown,
   });
@@ -163,13 +185,14 @@ function wireSteps() {
 
 /** Whether leaving now would lose something, or leave behind what was made by hand and not downloaded. */
 function isUnsaved() {
-  const hasWork = results.cards.length > 0 || editor.shots.shots.length > 0;
+  const states = objects.objects.map((object) => objects.stateOf(object));
+  const hasWork = results.cards.length > 0 || states.some(({ shots }) => shots.length > 0);
   return (
-    saved.hasNews ||
+    states.some(({ opened }) => opened.news) ||
     large.isPending ||
     segmenting.running !== null ||
     (hasWork && !session.isSettled) ||
-    results.cards.some(({ correction }) => correction && !correction.isSaved)
+    results.cards.some((card) => card.isUnsaved)
   );
 }
 

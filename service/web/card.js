@@ -1,28 +1,23 @@
-/** One photograph's result: waiting, its mask over it, or a sentence that says what went wrong. */
+/** One photograph's card: waiting, its mask over it, or a sentence that says what went wrong. */
 
-import { contrasting } from "./colours.js";
-import { TINT } from "./mask.js";
+import { cellsOf, contrasting, TINT, wear } from "./colours.js";
+import { Finding } from "./finding.js";
 import { notify } from "./notices.js";
-import { decodeMask, decodePhotograph } from "./pictures.js";
-import { drawOverlay, measure, objectIn, readProbability, tallyOf } from "./probability.js";
+import { decodePhotograph } from "./pictures.js";
+import { drawOverlay, readProbability, tallyOf } from "./probability.js";
+import { verdictOf } from "./verdicts.js";
 
 const DISPLAY_SIDE = 512 * Math.min(Math.max(devicePixelRatio, 1), 2);
 const [NARROWEST, WIDEST] = [0.9, 2.4]; // shapes of a picture, width by height
-const EVEN = 0.5; // parts a mask that was painted, whatever the threshold
-const NOWHERE = 1; // the threshold that no probability is above
 
-/**
- * `result` is the network's: {png, presence, source, of, tally, width, height}: the object's
- * source, and its mark when the result was asked for. `correction`, {png, tally, isSaved}, was painted by hand and
- * stands in its place; it is saved once it was downloaded.
- */
+/** `finding` is what it shows; `isAsked` once the network was asked. */
 export class Card {
   /** `answers` are called with the card: onOutput (and the output), onAgain, onOpen, onUse, onChange. */
   constructor(list, query, answers) {
     const template = document.getElementById("card-template");
     this.root = template.content.firstElementChild.cloneNode(true);
-    Object.assign(this, { list, query, answers, request: null, result: null, correction: null });
-    Object.assign(this, { map: null, visible: false, colour: TINT, drawn: 0 });
+    Object.assign(this, { list, query, answers, isAsked: false, finding: new Finding(list.view) });
+    Object.assign(this, { map: null, mapKey: "", visible: false, below: null, tint: TINT, drawn: 0 });
     this.root.card = this;
     this.root.querySelector(".name").textContent = query.name;
     this.#part(".picture").setAttribute("aria-label", `${query.name}: waiting`);
@@ -55,145 +50,163 @@ export class Card {
     this.#part(".picture").focus();
   }
 
-  get presence() {
-    return this.result?.presence ?? 0;
+  /** Whether there is anything to show. */
+  get isKnown() {
+    return this.finding.isKnown;
   }
 
-  /** Whether the photograph probably does not show the object. */
-  get absent() {
-    return this.result !== null && !this.correction && this.presence < this.list.view.presence;
-  }
-
-  /** Whether it was computed for an object that is another by now; a correction stays what it is. */
-  get stale() {
-    return this.result !== null && !this.correction && this.result.of !== this.list.view.mark;
+  /** Whether what is shown was made by hand and not downloaded. */
+  get isUnsaved() {
+    return this.finding.correction?.isSaved === false;
   }
 
   /**
+   * Have the network's answer about one object.
+   * @param {{object: Object, source: Object, mark: string}} request
    * @param {Blob} png its probability
    * @param {number} presence 0 to 1: whether the object is there at all
    */
-  async show(png, presence) {
-    const { request } = this;
+  async show({ object, source, mark }, png, presence) {
     const map = await readProbability(png, DISPLAY_SIDE);
     const { width, height } = map;
-    const { source, mark } = request;
-    this.take({ result: { png, presence, source, of: mark, width, height, tally: tallyOf(map) } }, map);
+    const result = { png, presence, source, of: mark, width, height, tally: tallyOf(map) };
+    this.finding.results.set(object.id, result);
+    if (this.list.view.objects.length > 1 && !this.visible) await this.finding.read(DISPLAY_SIDE); // for its tallies
+    await this.refresh();
     this.answers.onChange(this);
   }
 
-  /** Put another mask in the place of the network's; null brings that back. */
-  async correct(png) {
-    const map = await readProbability(png ?? this.result.png, DISPLAY_SIDE);
-    this.take({ correction: png && { png, tally: tallyOf(map), isSaved: false } }, map);
+  /**
+   * Put a mask by hand in the place of the network's; null brings that back.
+   * @param {?{png: Blob, ids: string[], shares: number[], key: string}} made
+   */
+  async correct(made) {
+    this.finding.correction = made && { isSaved: false, ...made };
+    await this.refresh();
     this.answers.onChange(this);
   }
 
   /** Note that the mask that is shown was downloaded. */
   noteSaved() {
-    if (!this.correction || this.correction.isSaved) return;
-    this.correction.isSaved = true;
+    if (!this.isUnsaved) return;
+    this.finding.correction.isSaved = true;
     this.answers.onChange(this);
   }
 
-  /** Have a result or a correction, and show it; `map` is its probability, where it is read already. */
-  take(found, map = null) {
-    Object.assign(this, found);
-    const isShown = Boolean(found.correction ?? !this.correction);
-    if (isShown) this.map = this.visible ? map : null;
-    const { width, height } = this.result;
+  /** Show what is found by now; nothing where it was of objects that are gone. */
+  async refresh() {
+    this.#part(".actions").hidden = !this.isKnown;
+    this.#part(".picture").disabled = !this.isKnown;
+    this.#part(".overlay").hidden = !this.isKnown;
+    if (!this.isKnown) return;
+    const [{ width, height }] = this.finding.results.values();
     this.root.classList.remove("waiting", "failed");
     this.#part(".again").hidden = true;
-    this.#part(".actions").hidden = false;
-    this.#part(".picture").disabled = false;
     this.root.style.setProperty("--ratio", Math.min(Math.max(width / height, NARROWEST), WIDEST));
+    if (this.visible) await this.#readMap();
     this.measure();
-    this.#chooseColour();
-    if (this.map) this.drawOverlay();
-    else if (this.visible) this.draw();
+    this.drawOverlay();
   }
 
-  /** Once photograph and mask are both there, the tint is one that stands out on what lies below. */
-  #chooseColour() {
-    const canvas = this.#part(".photograph");
-    if (canvas.width && this.map) this.colour = contrasting(canvas, this.map);
+  async #readMap() {
+    const { key } = this.finding;
+    if (key === this.mapKey && this.map) return;
+    const map = await this.finding.read(DISPLAY_SIDE);
+    if (!this.visible) return;
+    Object.assign(this, { map, mapKey: key });
+    this.#chooseTint();
+  }
+
+  /** Once photograph and mask are both there, a lone object's tint is one that stands out on it. */
+  #chooseTint() {
+    if (this.below && this.map) this.tint = contrasting(this.below, this.map);
   }
 
   /** Say what went wrong; `again` offers another try. */
   fail(sentence, again = true) {
     this.root.classList.remove("waiting");
-    this.root.classList.toggle("failed", !this.result);
+    this.root.classList.toggle("failed", !this.isKnown);
     this.#part(".again").hidden = !again;
-    if (!this.result) this.#part(".picture").setAttribute("aria-label", `${this.query.name}: no mask`);
+    if (!this.isKnown) this.#part(".picture").setAttribute("aria-label", `${this.query.name}: no mask`);
     notify(this.root, sentence);
   }
 
-  /** Say how much of the photograph is object at the threshold, or that it is probably not there. */
+  /** Say of each object how much of the photograph it is, or that it is probably not there. */
   measure() {
-    if (!this.result) return;
-    const text = this.verdict;
-    const badge = this.correction ? "Corrected" : this.stale ? "From before" : "";
-    this.root.classList.toggle("stale", this.stale);
+    if (!this.isKnown) {
+      this.#part(".found").textContent = "";
+      this.#part(".verdicts").replaceChildren();
+      return;
+    }
+    const { correction, stale } = this.finding;
+    const badge = correction ? "Corrected" : stale ? "From before" : "";
+    this.root.classList.toggle("stale", stale);
     this.#part(".badge").hidden = !badge;
     this.#part(".badge").textContent = badge;
-    this.#part(".found").textContent = text;
+    const verdicts = this.list.view.objects.map((object) => verdictOf(this.finding, object));
+    this.#showVerdicts(verdicts);
+    const text = verdicts.map(({ name, text }) => (name ? `${name}: ${text}` : text)).join("; ");
     this.#part(".picture").setAttribute("aria-label", `${this.query.name}: ${text}. Open it large`);
   }
 
-  /** What is found, as words. */
-  get verdict() {
-    if (this.correction) {
-      return `${percent(measure(this.correction.tally, EVEN).share)} of the photograph, corrected by hand`;
-    }
-    const presence = this.list.view.knowsPresence ? `, presence ${this.presence.toFixed(2)}` : "";
-    if (this.absent) return `Probably not here${presence}`;
-    const { share, score } = measure(this.result.tally, this.list.view.threshold);
-    if (!share) return `Nothing found at this threshold${presence}`;
-    return `${percent(share)} of the photograph, score ${score.toFixed(2)}${presence}`;
+  #showVerdicts(verdicts) {
+    const several = verdicts.length > 1;
+    this.#part(".found").textContent = several ? "" : verdicts[0].text;
+    const template = document.getElementById("verdict-template");
+    const rows = verdicts.map(({ name, text, isThere, colour }, place) => {
+      const row = template.content.firstElementChild.cloneNode(true);
+      wear(row.querySelector(".swatch"), colour);
+      row.querySelector(".swatch").textContent = place + 1;
+      row.querySelector(".name").textContent = name;
+      row.querySelector(".share").textContent = text;
+      row.classList.toggle("missing", !isThere);
+      return row;
+    });
+    this.#part(".verdicts").replaceChildren(...(several ? rows : []));
   }
 
-  /** The mask that is shown, at the photograph's own size. */
-  async mask() {
-    if (this.correction) return decodeMask(this.correction.png);
-    return objectIn(await readProbability(this.result.png, Infinity), this.#threshold);
-  }
-
-  get #threshold() {
-    if (this.correction) return EVEN;
-    return this.absent ? NOWHERE : this.list.view.threshold;
+  /** Draw it when it comes into sight, and let go of its pixels when it goes. */
+  see(isInSight) {
+    if (this.visible === isInSight) return;
+    this.visible = isInSight;
+    if (isInSight) this.draw();
+    else this.#release();
   }
 
   /** Photograph and overlay; a photograph that the browser cannot show stays grey. */
   async draw() {
-    if (this.result) {
-      const map = await readProbability((this.correction ?? this.result).png, DISPLAY_SIDE);
-      if (!this.visible) return;
-      this.map = map;
-      this.drawOverlay();
-    }
+    if (this.isKnown) await this.refresh();
     const photograph = await decodePhotograph(this.query, DISPLAY_SIDE).catch(() => null);
     if (!photograph) return;
-    const { bitmap } = photograph;
+    if (this.visible) this.#showPhotograph(photograph.bitmap);
+    else photograph.bitmap.close();
+  }
+
+  /** A canvas that holds a bitmap costs nothing in frames that leave it as it is; others do. */
+  #showPhotograph(bitmap) {
     const canvas = this.#part(".photograph");
-    if (this.visible) {
-      Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
-      canvas.getContext("2d").drawImage(bitmap, 0, 0);
-      this.#chooseColour();
-      this.drawOverlay();
-    }
-    bitmap.close();
+    this.below = cellsOf(bitmap);
+    Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+    canvas.getContext("bitmaprenderer").transferFromImageBitmap(bitmap);
+    this.#chooseTint();
+    this.drawOverlay();
   }
 
   drawOverlay() {
-    if (!this.map) return;
-    const { colour } = this;
-    drawOverlay(this.#part(".overlay"), this.map, { ...this.list.view, colour, threshold: this.#threshold });
+    if (!this.map || !this.visible) return;
+    if (this.mapKey !== this.finding.key) {
+      this.refresh();
+      return;
+    }
+    const { objects } = this.list.view;
+    const colours = objects.length > 1 ? objects.map(({ colour }) => colour) : [this.tint];
+    drawOverlay(this.#part(".overlay"), this.map, { ...this.list.view, colours });
     this.drawn = performance.now();
   }
 
-  /** Give the pixels back while the card is out of sight: hundreds of cards stay cheap. */
-  release() {
-    this.map = null;
+  #release() {
+    Object.assign(this, { map: null, below: null });
+    this.#part(".photograph").getContext("bitmaprenderer").transferFromImageBitmap(null);
     for (const canvas of this.root.querySelectorAll("canvas")) {
       Object.assign(canvas, { width: 0, height: 0 });
     }
@@ -202,9 +215,4 @@ export class Card {
   #part(selector) {
     return this.root.querySelector(selector);
   }
-}
-
-function percent(share) {
-  const value = 100 * share;
-  return value < 1 ? "Under 1 %" : `${value.toFixed(value < 10 ? 1 : 0)} %`;
 }

@@ -1,4 +1,4 @@
-/** A photograph with nothing but the object, of full size. */
+/** A photograph with nothing but the objects, of full size. */
 
 import { decodePhotograph } from "./pictures.js";
 
@@ -6,14 +6,14 @@ const FEATHER_SHARE = 1 / 500; // of the longer side, as the service's
 
 /**
  * @param {File} photograph
- * @param {{width: number, height: number, object: Uint8Array}} mask of the photograph's size
- * @returns {Promise<Blob>} PNG, transparent around the object
+ * @param {import("./pictures.js").Classes} mask of the photograph's size
+ * @returns {Promise<Blob>} PNG, transparent around them
  */
-export async function cutOut(photograph, { width, height, object }) {
+export async function cutOut(photograph, { width, height, classes }) {
   const { bitmap } = await decodePhotograph(photograph, Infinity);
   const stencil = new OffscreenCanvas(width, height);
   const pixels = new ImageData(width, height);
-  for (let i = 0; i < object.length; i++) pixels.data[4 * i + 3] = 255 * object[i];
+  for (let i = 0; i < classes.length; i++) pixels.data[4 * i + 3] = classes[i] ? 255 : 0;
   stencil.getContext("2d").putImageData(pixels, 0, 0);
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");

@@ -9,13 +9,15 @@ import { Toolbar } from "./toolbar.js";
 
 const element = (id) => document.getElementById(id);
 
-/** Emits "change" after anything about the shots changes. */
+/**
+ * Emits "change" after anything about the shots changes. `colours` has the object's; null for one that
+ * stands out on each photograph.
+ */
 export class Editor extends EventTarget {
   /** @param {HTMLElement} section step 1, where its notices go as well */
   constructor(section) {
     super();
-    this.section = section;
-    this.filling = false;
+    Object.assign(this, { section, filling: false, colours: null });
     this.painter = new Painter(element("stage"));
     this.shots = new ShotList(element("shot-list"));
     this.shots.addEventListener("change", () => this.#update());
@@ -30,7 +32,7 @@ export class Editor extends EventTarget {
   async add(files) {
     const { taken, said } = await admitted(files, this.shots.files);
     await this.#attempt(async () => {
-      for (const file of taken) this.shots.add(await Shot.open(file));
+      for (const file of taken) this.shots.add(await Shot.open(file, this.colours));
       if (said) throw new Error(said);
     });
   }
@@ -38,7 +40,7 @@ export class Editor extends EventTarget {
   /** Add a photograph with the mask that belongs to it. */
   async addWithMask(photograph, mask) {
     await this.#attempt(async () => {
-      const shot = await Shot.open(photograph);
+      const shot = await Shot.open(photograph, this.colours);
       await shot.loadMask(mask);
       this.shots.add(shot);
     });
@@ -46,12 +48,12 @@ export class Editor extends EventTarget {
 
   /**
    * Add a photograph with what is object in it; one that is there already gets this mask.
-   * @param {{width: number, height: number, object: Uint8Array}} mask of the photograph's own size
+   * @param {import("./pictures.js").Classes} mask of the photograph's own size
    */
   async addMasked(photograph, mask) {
     await this.#attempt(async () => {
       const known = this.shots.of(await sameAs(photograph, this.shots.files));
-      const shot = known ?? (await Shot.open(photograph));
+      const shot = known ?? (await Shot.open(photograph, this.colours));
       shot.mask.load(mask);
       if (known) this.shots.activate(known);
       else this.shots.add(shot);
@@ -60,8 +62,13 @@ export class Editor extends EventTarget {
 
   /** What is missing before a request can be made, as a sentence; empty when nothing is. */
   get lack() {
-    if (!this.shots.shots.length) return "Choose a photograph that shows the object, then paint over it.";
-    const { unpainted } = this.shots;
+    return this.lackOf(this.shots.shots);
+  }
+
+  /** The same of other shots. */
+  lackOf(shots) {
+    if (!shots.length) return "Choose a photograph that shows the object, then paint over it.";
+    const unpainted = shots.find((shot) => shot.mask.share() === 0);
     if (!unpainted) return "";
     return `Nothing is painted in ${unpainted.file.name}. Paint over the object, or remove the photograph.`;
   }

@@ -1,6 +1,7 @@
 /** "Download everything": the dialog that asks for formats, and the download. */
 
 import { download } from "./intake.js";
+import { showLegend } from "./legend.js";
 import { photographs } from "./library.js";
 import { notify, tell } from "./notices.js";
 import { archiveOf } from "./outputs.js";
@@ -10,7 +11,7 @@ const element = (id) => document.getElementById(id);
 export class Everything {
   /**
    * @param {import("./results.js").ResultList} results
-   * @param {() => string} label what the object is called
+   * @param {() => string} label what a lone object is called
    */
   constructor(results, label) {
     Object.assign(this, { results, label, running: null });
@@ -33,16 +34,24 @@ export class Everything {
   }
 
   get #cards() {
-    return this.results.cards.filter(({ result }) => result);
+    return this.results.known;
+  }
+
+  get #areSeveral() {
+    return this.results.view.objects.length > 1;
   }
 
   get #options() {
     const chosen = new FormData(this.form);
     return {
       formats: chosen.getAll("format"),
-      label: chosen.get("label").trim() || "object",
+      labels: this.#labels(chosen.get("label").trim() || "object"),
       instances: chosen.has("instances"),
     };
+  }
+
+  #labels(ofOne) {
+    return this.#areSeveral ? this.results.view.objects.map(({ name }) => name) : [ofOne];
   }
 
   async #submit(event) {
@@ -73,7 +82,9 @@ export class Everything {
   #update() {
     element("everything-go").disabled = this.running !== null || !this.#options.formats.length;
     if (this.running) return;
-    const corrected = this.#cards.filter(({ correction }) => correction).length;
+    for (const part of this.dialog.querySelectorAll("[data-when=one]")) part.hidden = this.#areSeveral;
+    showLegend(element("everything-legend"), this.results.view.objects, "legend-template");
+    const corrected = this.#cards.filter(({ finding }) => finding.correction).length;
     const missing = this.results.cards.length - this.#cards.length;
     element("everything-count").textContent =
       `Masks of ${photographs(this.#cards.length)}` +

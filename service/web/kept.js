@@ -1,6 +1,7 @@
 /** What this browser keeps of the page: tables of IndexedDB that outlive a reload. */
 
 const TABLES = ["shots", "queries", "results", "sources", "settings"];
+const VERSION = 2; // of what rows look like
 const RELOAD_MS = 10_000; // until this tab's page before has ended
 
 /**
@@ -9,8 +10,8 @@ const RELOAD_MS = 10_000; // until this tab's page before has ended
  */
 export async function openKept(name) {
   if (!(await isAlone(name))) return null;
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () => TABLES.forEach((table) => request.result.createObjectStore(table));
+  const request = indexedDB.open(name, VERSION);
+  request.onupgradeneeded = () => begin(request.result);
   return settled(request).then((database) => new Kept(database), () => null);
 }
 
@@ -28,6 +29,12 @@ function isAlone(name) {
     };
     navigator.locks.request(name, patience, hold).catch(() => resolve(false));
   });
+}
+
+/** What an older page kept in other rows is left. */
+function begin(database) {
+  for (const table of database.objectStoreNames) database.deleteObjectStore(table);
+  for (const table of TABLES) database.createObjectStore(table);
 }
 
 class Kept {

@@ -6,7 +6,8 @@ const element = (id) => document.getElementById(id);
 
 /**
  * @param {{run: () => void, download: () => void, use: (card: import("./card.js").Card) => void,
- *   save: (card: import("./card.js").Card) => void, cards: () => import("./card.js").Card[]}} deeds
+ *   save: (card: import("./card.js").Card) => void, object: (place: number) => void,
+ *   cards: () => import("./card.js").Card[]}} deeds `object` is called with a place from 0 on,
  *   `cards` in the order that is shown
  */
 export function listenToKeys(deeds) {
@@ -23,7 +24,8 @@ export function listenToKeys(deeds) {
   });
 }
 
-function ofPage(key, help, { run, download, cards }) {
+function ofPage(key, help, { run, download, object, cards }) {
+  if (/^[1-9]$/.test(key)) return () => object(key - 1);
   return {
     "?": () => help.showModal(),
     a: () => element(element("shot-drop").hidden ? "shot-add" : "shot-file").click(),
@@ -37,7 +39,7 @@ function ofPage(key, help, { run, download, cards }) {
 
 function ofCard(key, target, { use, save, cards }) {
   const card = target.closest?.(".card")?.card;
-  if (!card?.result) return undefined;
+  if (!card?.isKnown) return undefined;
   const go = (step) => () => {
     const all = cards();
     all[all.indexOf(card) + step]?.focus();

@@ -1,47 +1,53 @@
-/** What is painted on one photograph, with its history. */
+/** What is painted on one photograph, of one object or of several, with its history. */
 
-import { newId } from "./identity.js";
+import { TINT, pixelWord } from "./colours.js";
+import { History } from "./history.js";
 import { encodeGreyPng } from "./png.js";
+import { sampler } from "./sampling.js";
 
-/** The colour of objects where nothing speaks for another: that of the service's overlays. */
-export const TINT = [255, 0, 180];
-const HISTORY_BYTES = 192 * 1024 * 1024;
-
-/** A canvas that is opaque on the object; undo and redo swap the rectangles that strokes touched. */
+/**
+ * A canvas whose pixels are transparent or have an object's colour, and no other: each belongs to one
+ * object at most. Undo and redo swap the rectangles that strokes touched. `chosen` counts from 1 and
+ * is the object that is painted.
+ */
 export class MaskLayer extends EventTarget {
-  /** Width and height: those of the scaled photograph; `toPng` has the photograph's own. */
-  constructor(width, height, colour = TINT) {
+  /**
+   * @param {number} width of the scaled photograph; `toPng` has the photograph's own
+   * @param {number} height
+   * @param {number[][]} colours of each object, no two of them alike
+   */
+  constructor(width, height, colours = [TINT]) {
     super();
-    Object.assign(this, { colour, base: newId() });
-    this.canvas = new OffscreenCanvas(width, height);
+    Object.assign(this, { colours, chosen: 1, history: new History() });
+    [this.canvas, this.before, this.cover] = [0, 0, 0].map(() => new OffscreenCanvas(width, height));
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-    const style = `rgb(${colour.join(" ")})`;
-    Object.assign(this.context, { lineCap: "round", strokeStyle: style, fillStyle: style });
-    this.before = new OffscreenCanvas(width, height);
-    this.done = [];
-    this.undone = [];
+    this.covering = this.cover.getContext("2d", { willReadFrequently: true });
   }
 
   /** Begin a stroke; `radius` and all points are in pixels of this canvas. */
   begin(point, radius, erase) {
-    this.before.getContext("2d").globalCompositeOperation = "copy";
-    this.before.getContext("2d").drawImage(this.canvas, 0, 0);
+    this.#remind();
+    this.stroke = { last: point, box: [point.x, point.y, point.x, point.y], margin: radius + 2, erase };
     this.context.globalCompositeOperation = erase ? "destination-out" : "source-over";
-    this.context.lineWidth = 2 * radius;
-    this.stroke = { last: point, box: [point.x, point.y, point.x, point.y], margin: radius + 2 };
-    // A canvas draws nothing for a line without length, and a single touch is to leave a dot.
-    this.context.beginPath();
-    this.context.arc(point.x, point.y, radius, 0, 2 * Math.PI);
-    this.context.fill();
+    const colour = `rgb(${this.colours[this.chosen - 1].join(" ")})`;
+    for (const context of [this.context, this.covering]) {
+      Object.assign(context, { lineCap: "round", lineWidth: 2 * radius, strokeStyle: colour, fillStyle: colour });
+      // A canvas draws nothing for a line without length, and a single touch is to leave a dot.
+      context.beginPath();
+      context.arc(point.x, point.y, radius, 0, 2 * Math.PI);
+      context.fill();
+    }
   }
 
   /** Paint from the last point to this one. */
   extend(point) {
     const { last, box } = this.stroke;
-    this.context.beginPath();
-    this.context.moveTo(last.x, last.y);
-    this.context.lineTo(point.x, point.y);
-    this.context.stroke();
+    for (const context of [this.context, this.covering]) {
+      context.beginPath();
+      context.moveTo(last.x, last.y);
+      context.lineTo(point.x, point.y);
+      context.stroke();
+    }
     this.stroke.last = point;
     box[0] = Math.min(box[0], point.x);
     box[1] = Math.min(box[1], point.y);
@@ -51,15 +57,19 @@ export class MaskLayer extends EventTarget {
 
   /** End the stroke; it can be undone from here on. */
   end() {
-    const { box, margin } = this.stroke;
+    const { box, margin, erase } = this.stroke;
+    const place = this.#within(box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin);
     this.stroke = null;
-    this.#remember(box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin);
+    if (place) this.#harden(place, erase);
+    this.covering.clearRect(0, 0, this.cover.width, this.cover.height);
+    if (place) this.#remember(place);
   }
 
   /** Take the stroke in progress back, as when a second finger turns it into a pinch. */
   cancel() {
     this.context.globalCompositeOperation = "copy";
     this.context.drawImage(this.before, 0, 0);
+    this.covering.clearRect(0, 0, this.cover.width, this.cover.height);
     this.stroke = null;
   }
 
@@ -68,18 +78,32 @@ export class MaskLayer extends EventTarget {
     this.#replace(() => this.context.clearRect(0, 0, this.canvas.width, this.canvas.height));
   }
 
-  /** Put the mask of a file in the place of what is painted; scaled as the photograph is. */
-  load({ width, height, object }) {
+  /** Put a mask in the place of what is painted; scaled as the photograph is. */
+  load({ width, height, classes }) {
     const pixels = new ImageData(width, height);
     const words = new Uint32Array(pixels.data.buffer);
-    const [painted] = new Uint32Array(Uint8Array.of(...this.colour, 255).buffer);
-    for (let i = 0; i < words.length; i++) words[i] = object[i] * painted;
+    const painted = this.#words;
+    for (let i = 0; i < words.length; i++) words[i] = painted[classes[i]];
     const full = new OffscreenCanvas(width, height);
     full.getContext("2d").putImageData(pixels, 0, 0);
     this.#replace(() => {
-      this.context.globalCompositeOperation = "copy";
+      Object.assign(this.context, { globalCompositeOperation: "copy", imageSmoothingEnabled: false });
       this.context.drawImage(full, 0, 0, this.canvas.width, this.canvas.height);
     });
+  }
+
+  /** Have other colours; what is painted, and what can be undone, has them too. */
+  recolour(colours) {
+    const before = this.#words;
+    this.colours = colours;
+    const changed = new Map(Array.from(before, (word, number) => [word, this.#words[number]]));
+    const recolour = (pixels) => {
+      const words = new Uint32Array(pixels.data.buffer);
+      for (let i = 0; i < words.length; i++) if (words[i]) words[i] = changed.get(words[i]) ?? words[i];
+      return pixels;
+    };
+    this.context.putImageData(recolour(this.#pixels()), 0, 0);
+    for (const { pixels } of this.history.patches) recolour(pixels);
   }
 
   /** What is painted, as `restore` takes it: at this canvas's size, and quicker than `toPng`. */
@@ -87,126 +111,142 @@ export class MaskLayer extends EventTarget {
     return this.canvas.convertToBlob();
   }
 
-  /** Have what was painted on another page, and nothing to undo. */
+  /** Have what was painted of one object on another page, in whatever colour, and nothing to undo. */
   async restore(picture, state) {
     const bitmap = await createImageBitmap(picture);
     this.context.globalCompositeOperation = "copy";
     this.context.drawImage(bitmap, 0, 0);
     bitmap.close();
-    Object.assign(this, { base: state, done: [], undone: [] });
+    const pixels = this.#pixels();
+    const words = new Uint32Array(pixels.data.buffer);
+    const [, word] = this.#words;
+    for (let i = 0; i < words.length; i++) if (words[i]) words[i] = word;
+    this.context.putImageData(pixels, 0, 0);
+    this.history = new History(state);
   }
 
   /** Begin a new history: what is painted now is where undo ends. */
   forget() {
-    Object.assign(this, { base: this.state, done: [], undone: [] });
-    this.dispatchEvent(new Event("change"));
+    this.history = new History(this.state);
+    this.#tell();
   }
 
   /** Names what is painted: another after every change, the same again after undo. */
   get state() {
-    return this.done.at(-1)?.id ?? this.base;
+    return this.history.state;
   }
 
   get canUndo() {
-    return this.done.length > 0;
+    return this.history.done.length > 0;
   }
 
   get canRedo() {
-    return this.undone.length > 0;
+    return this.history.undone.length > 0;
   }
 
   undo() {
     if (this.stroke) this.end();
-    this.#swap(this.done, this.undone);
+    if (this.history.undo((patch) => this.#exchange(patch))) this.#tell();
   }
 
   redo() {
     if (this.stroke) this.end();
-    this.#swap(this.undone, this.done);
+    if (this.history.redo((patch) => this.#exchange(patch))) this.#tell();
   }
 
-  /** Share of the photograph that is object, 0 to 1. */
+  /** Share of the photograph that is object, 0 to 1; of a stroke in progress nothing counts yet. */
   share() {
-    const { state } = this;
-    if (this.counted?.state === state && !this.stroke) return this.counted.share;
-    const alpha = this.#alpha();
-    let count = 0;
-    for (const value of alpha) count += value > 127;
-    this.counted = { state, share: count / alpha.length };
-    return this.counted.share;
+    return 1 - this.shares()[0];
   }
 
-  /** An 8-bit grey PNG of the photograph's own size: 255 on the object, 0 elsewhere. */
-  toPng(width, height) {
-    const alpha = this.#alpha();
-    const columns = samplePositions(width, this.canvas.width);
-    const rows = samplePositions(height, this.canvas.height);
-    const stride = this.canvas.width;
+  /** Share of the background, and of each object. */
+  shares() {
+    const { state } = this;
+    if (this.counted?.state === state) return this.counted.shares;
+    const counts = new Array(this.colours.length + 1).fill(0);
+    const classes = this.#classes();
+    for (const number of classes) counts[number] += 1;
+    const shares = counts.map((count) => count / classes.length);
+    if (!this.stroke) this.counted = { state, shares };
+    return shares;
+  }
+
+  /** An 8-bit grey PNG of the photograph's own size: `levels` of background and each object. */
+  toPng(width, height, levels = [0, 255]) {
+    const sample = sampler(this.#classes(), this.canvas, { width, height });
     return encodeGreyPng(width, height, (y, line) => {
-      const [top, bottom] = [rows.low[y] * stride, rows.high[y] * stride];
-      const down = rows.share[y];
-      for (let x = 0; x < width; x++) {
-        const [left, right, across] = [columns.low[x], columns.high[x], columns.share[x]];
-        const above = alpha[top + left] * (1 - across) + alpha[top + right] * across;
-        const below = alpha[bottom + left] * (1 - across) + alpha[bottom + right] * across;
-        line[x] = above * (1 - down) + below * down > 127 ? 255 : 0;
-      }
+      for (let x = 0; x < width; x++) line[x] = levels[sample(x, y)];
     });
   }
 
-  #alpha() {
-    const { data } = this.context.getImageData(0, 0, this.canvas.width, this.canvas.height);
-    const alpha = new Uint8Array(data.length / 4);
-    for (let i = 0; i < alpha.length; i++) alpha[i] = data[4 * i + 3];
-    return alpha;
+  /** (H * W) 0 for background and n for the n-th object; a stroke in progress is left out. */
+  #classes() {
+    const words = new Uint32Array(this.#pixels(this.stroke ? this.before : this.canvas).data.buffer);
+    const numbers = new Map(Array.from(this.#words, (word, number) => [word, number]));
+    const classes = new Uint8Array(words.length);
+    let [last, number] = [0, 0];
+    for (let i = 0; i < words.length; i++) {
+      if (words[i] !== last) [last, number] = [words[i], numbers.get(words[i]) ?? 0];
+      classes[i] = number;
+    }
+    return classes;
+  }
+
+  /** The pixels of background and of each object, as a canvas holds them. */
+  get #words() {
+    return Uint32Array.from([0, ...this.colours.map((colour) => pixelWord(colour, 255))]);
+  }
+
+  #pixels(canvas = this.canvas, { x, y, width, height } = { x: 0, y: 0, ...sizeOf(canvas) }) {
+    return canvas.getContext("2d").getImageData(x, y, width, height);
+  }
+
+  #remind() {
+    this.before.getContext("2d").globalCompositeOperation = "copy";
+    this.before.getContext("2d").drawImage(this.canvas, 0, 0);
+  }
+
+  /** Take the stroke's soft edge away: a pixel that it covers by half is painted, another is not. */
+  #harden(place, erase) {
+    const [before, cover] = [this.before, this.cover].map((canvas) => this.#pixels(canvas, place));
+    const words = new Uint32Array(before.data.buffer);
+    const word = erase ? 0 : this.#words[this.chosen];
+    for (let i = 0; i < words.length; i++) if (cover.data[4 * i + 3] > 127) words[i] = word;
+    this.context.putImageData(before, place.x, place.y);
   }
 
   #replace(paint) {
     if (this.stroke) this.end();
-    this.before.getContext("2d").globalCompositeOperation = "copy";
-    this.before.getContext("2d").drawImage(this.canvas, 0, 0);
+    this.#remind();
     paint();
-    this.#remember(0, 0, this.canvas.width, this.canvas.height);
+    this.#remember({ x: 0, y: 0, ...sizeOf(this.canvas) });
   }
 
-  #remember(left, top, right, bottom) {
+  #within(left, top, right, bottom) {
     const x = Math.max(0, Math.floor(left));
     const y = Math.max(0, Math.floor(top));
     const width = Math.min(this.canvas.width, Math.ceil(right)) - x;
     const height = Math.min(this.canvas.height, Math.ceil(bottom)) - y;
-    if (width <= 0 || height <= 0) return;
-    const pixels = this.before.getContext("2d").getImageData(x, y, width, height);
-    this.done.push({ id: newId(), x, y, pixels });
-    this.undone = [];
-    let bytes = this.done.reduce((sum, { pixels }) => sum + pixels.data.length, 0);
-    while (bytes > HISTORY_BYTES && this.done.length > 1) {
-      const oldest = this.done.shift();
-      this.base = oldest.id;
-      bytes -= oldest.pixels.data.length;
-    }
-    this.dispatchEvent(new Event("change"));
+    return width > 0 && height > 0 ? { x, y, width, height } : null;
   }
 
-  #swap(from, to) {
-    const patch = from.pop();
-    if (!patch) return;
-    const { width, height } = patch.pixels;
-    to.push({ ...patch, pixels: this.context.getImageData(patch.x, patch.y, width, height) });
-    this.context.putImageData(patch.pixels, patch.x, patch.y);
+  #remember(place) {
+    this.history.add(place.x, place.y, this.#pixels(this.before, place));
+    this.#tell();
+  }
+
+  #exchange({ x, y, pixels }) {
+    const { width, height } = pixels;
+    const there = this.#pixels(this.canvas, { x, y, width, height });
+    this.context.putImageData(pixels, x, y);
+    return there;
+  }
+
+  #tell() {
     this.dispatchEvent(new Event("change"));
   }
 }
 
-/** Linear interpolation of `from` cells at `to` positions, pixel centres aligned. */
-function samplePositions(to, from) {
-  const low = new Uint32Array(to);
-  const high = new Uint32Array(to);
-  const share = new Float32Array(to);
-  for (let i = 0; i < to; i++) {
-    const position = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1);
-    low[i] = Math.floor(position);
-    high[i] = Math.min(low[i] + 1, from - 1);
-    share[i] = position - low[i];
-  }
-  return { low, high, share };
+function sizeOf({ width, height }) {
+  return { width, height };
 }

@@ -3,7 +3,10 @@
 import { addPairs, changeSet, deletePair, pairFile, replacePair } from "./api.js";
 import { Shot } from "./shots.js";
 
-/** Emits "change" after anything about it changes. `set` is null while nothing is open. */
+/**
+ * Emits "change" after anything about it changes, "saving" before it is saved and "saved" once it is.
+ * `set` is null while nothing is open.
+ */
 export class OpenedSet extends EventTarget {
   /**
    * @param {HTMLFormElement} form its name and its buttons
@@ -37,6 +40,27 @@ export class OpenedSet extends EventTarget {
     return hidden ? `This browser cannot show ${hidden} of ${loaded.length} photographs; they stay as they are.` : "";
   }
 
+  /** What is open, so that another object can take its place for a while; `isChanged` but for its name. */
+  get state() {
+    const { set, loaded, aside, name, news } = this;
+    const isChanged = set !== null && Object.values(this.#changedShots()).some(({ length }) => length);
+    return { set, loaded, aside, name: name.value, news, isChanged };
+  }
+
+  /** Have nothing open, and leave the shots where they are. */
+  takeOff() {
+    const { state } = this;
+    Object.assign(this, { set: null, loaded: [], aside: [] });
+    return state;
+  }
+
+  /** Have what was taken off. */
+  putOn({ set, loaded, aside, name }) {
+    Object.assign(this, { set, loaded, aside });
+    this.name.value = name;
+    this.#tell();
+  }
+
   /** What differs from what is saved, in words; empty where nothing does. */
   get news() {
     if (!this.set) return "";
@@ -52,6 +76,7 @@ export class OpenedSet extends EventTarget {
    */
   async save() {
     const { id } = this.set;
+    this.dispatchEvent(new Event("saving"));
     const { removed, added, repainted, renamed } = this.#changes();
     if (renamed) this.set = await changeSet(id, this.name.value.trim());
     for (const shot of repainted) {
@@ -72,6 +97,7 @@ export class OpenedSet extends EventTarget {
       this.#keep(null, null, old);
     }
     if (added.length) await this.#add(added);
+    this.dispatchEvent(new Event("saved"));
     return this.set;
   }
 
@@ -102,13 +128,16 @@ export class OpenedSet extends EventTarget {
   }
 
   #changes() {
-    const { shots } = this.shots;
     const name = this.name.value.trim();
+    return { ...this.#changedShots(), renamed: Boolean(name) && name !== this.set.name };
+  }
+
+  #changedShots() {
+    const { shots } = this.shots;
     return {
       removed: this.loaded.filter((shot) => !shots.includes(shot)),
       added: shots.filter((shot) => !shot.pair),
       repainted: shots.filter((shot) => shot.pair && shot.mask.canUndo),
-      renamed: Boolean(name) && name !== this.set.name,
     };
   }
 

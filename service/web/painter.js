@@ -3,6 +3,7 @@
 import { Viewport } from "./viewport.js";
 
 const TINT_ALPHA = 0.5;
+const FAINT_ALPHA = 0.25;
 const ZOOM_STEP = 1.25;
 const ERASER_BUTTON = 32; // of a pen, in PointerEvent.buttons
 export const BRUSH = { least: 2, most: 200 };
@@ -85,6 +86,8 @@ export class Painter extends EventTarget {
     context.drawImage(this.shot.bitmap, 0, 0);
     context.globalAlpha = TINT_ALPHA;
     context.drawImage(this.shot.mask.canvas, 0, 0);
+    context.globalAlpha = FAINT_ALPHA;
+    if (this.shot.isProposed) context.drawImage(this.shot.proposal, 0, 0);
     context.globalAlpha = 1;
     if (this.cursor && this.tool !== "hand") this.#drawRing(ratio);
   }

@@ -20,23 +20,38 @@ export async function decodePhotograph(file, side) {
   return { bitmap, width, height };
 }
 
+/** @typedef {{width: number, height: number, classes: Uint8Array}} Classes 0 is background. */
+
 /**
  * @param {Blob} png grey
- * @returns {Promise<{width: number, height: number, object: Uint8Array}>} 1 where it is white
+ * @returns {Promise<Classes>} 1 where it is white
  */
 export async function decodeMask(png) {
-  const bitmap = await createImageBitmap(png, { colorSpaceConversion: "none" });
-  const { width, height } = bitmap;
-  const { data } = pixelsOf(bitmap, width, height);
-  bitmap.close();
-  const object = new Uint8Array(width * height);
-  for (let i = 0; i < object.length; i++) object[i] = data[4 * i] >> 7;
-  return { width, height, object };
+  const mask = await decodeClasses(png, Infinity);
+  for (let i = 0; i < mask.classes.length; i++) mask.classes[i] >>= 7;
+  return mask;
+}
+
+/**
+ * @param {Blob} png grey, whose levels are numbers of classes
+ * @param {number} side keep at most this many pixels on the longer side
+ * @returns {Promise<Classes>}
+ */
+export async function decodeClasses(png, side) {
+  const full = await createImageBitmap(png, { colorSpaceConversion: "none" });
+  const scale = Math.min(1, side / Math.max(full.width, full.height));
+  const [width, height] = [full.width, full.height].map((length) => Math.max(1, Math.round(length * scale)));
+  const { data } = pixelsOf(full, width, height, { imageSmoothingEnabled: false });
+  full.close();
+  const classes = new Uint8Array(width * height);
+  for (let i = 0; i < classes.length; i++) classes[i] = data[4 * i];
+  return { width, height, classes };
 }
 
 /** Draw on a fresh canvas of this size and read the pixels back. */
-export function pixelsOf(bitmap, width, height) {
+export function pixelsOf(bitmap, width, height, style = {}) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  Object.assign(context, style);
   context.drawImage(bitmap, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
 }

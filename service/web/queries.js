@@ -15,7 +15,8 @@ export class QueryList extends EventTarget {
   constructor(list, head) {
     super();
     Object.assign(this, { list, head, files: [] });
-    this.observer = new IntersectionObserver((entries) => entries.forEach((entry) => this.#see(entry)));
+    list.addEventListener("scroll", () => this.#drawInSight(), { passive: true });
+    new ResizeObserver(() => this.#drawInSight()).observe(list);
   }
 
   /**
@@ -43,6 +44,7 @@ export class QueryList extends EventTarget {
   #changed() {
     this.head.hidden = this.files.length < 2;
     this.head.querySelector("p").textContent = photographs(this.files.length);
+    this.#drawInSight();
     this.dispatchEvent(new Event("change"));
   }
 
@@ -54,7 +56,6 @@ export class QueryList extends EventTarget {
     const remove = item.querySelector(".remove");
     remove.setAttribute("aria-label", `Remove ${file.name}`);
     remove.addEventListener("click", () => this.#remove(file, item));
-    this.observer.observe(item);
     return item;
   }
 
@@ -66,11 +67,16 @@ export class QueryList extends EventTarget {
     this.#changed();
   }
 
-  /** Decoded once, and not before it is in sight: of hundreds, few are. */
-  #see({ target, isIntersecting }) {
-    if (!isIntersecting) return;
-    this.observer.unobserve(target);
-    this.#draw(target);
+  /** Decode what is in sight and was not yet: of hundreds, few are. */
+  #drawInSight() {
+    const { top, bottom } = this.list.getBoundingClientRect();
+    for (const item of this.list.children) {
+      if (item.isDrawn) continue;
+      const place = item.getBoundingClientRect();
+      if (place.bottom < top || place.top > bottom) continue;
+      item.isDrawn = true;
+      this.#draw(item);
+    }
   }
 
   /** A file that the browser cannot show says so: the service may still read it. */

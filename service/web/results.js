@@ -2,9 +2,16 @@
 
 import { Card } from "./card.js";
 import { Portions } from "./portions.js";
+import { Sheets } from "./sheets.js";
 
-const MOVES = ["presence", "order"]; // what of a view puts cards elsewhere
+const MOVES = ["presence", "order", "objects"]; // what of a view puts cards elsewhere
 const SETTLE_MS = 100; // from the last move of a slider to the words that follow it
+
+/**
+ * @typedef {{objects: {id: string, name: string, colour: number[], mark: string}[], threshold: number,
+ *   presence: number, knowsPresence: boolean, opacity: number, outline: boolean, order: string}} View
+ *   how results are looked at, and what is looked for
+ */
 
 /** Emits "settle" when what was changed about the view has rested. */
 export class ResultList extends EventTarget {
@@ -15,12 +22,14 @@ export class ResultList extends EventTarget {
    */
   constructor(list, aside, answers) {
     super();
-    Object.assign(this, { list, aside, answers, cards: [], portions: new Portions() });
-    this.view = { threshold: 0.5, opacity: 0.45, outline: true, mark: "" };
+    this.observer = new IntersectionObserver(
+      (entries) => entries.forEach(({ target, isIntersecting }) => target.card.see(isIntersecting)),
+      { rootMargin: "400px" },
+    );
+    [this.list, this.aside] = [list, aside].map((root) => new Sheets(root, this.observer));
+    Object.assign(this, { answers, cards: [], portions: new Portions() });
+    this.view = { threshold: 0.5, opacity: 0.45, outline: true, objects: [] };
     Object.assign(this.view, { knowsPresence: false, presence: 0, order: "given" });
-    this.observer = new IntersectionObserver((entries) => entries.forEach(see), {
-      rootMargin: "400px",
-    });
   }
 
   /** Have one card for each of these photographs, in their order; what was found in them before stays. */
@@ -39,15 +48,28 @@ export class ResultList extends EventTarget {
   }
 
   #newCard(query) {
-    const card = new Card(this, query, this.answers);
-    this.list.append(card.root);
-    this.observer.observe(card.root);
-    return card;
+    return new Card(this, query, this.answers);
   }
 
-  /** Cards that a run is for: without a result, or with one of another object than this mark's. */
-  lacking(mark) {
-    return this.cards.filter((card) => !card.correction && card.result?.of !== mark);
+  /** Cards that a run is for: those without a result of an object as it is now; else all but the corrected. */
+  get due() {
+    const due = this.cards.filter(({ finding }) => finding.due.length);
+    return due.length ? due : this.cards.filter(({ finding }) => finding.open.length);
+  }
+
+  /** Cards with something to show. */
+  get known() {
+    return this.cards.filter((card) => card.isKnown);
+  }
+
+  /** Note that results of an object are those of another mark of it. */
+  resave({ id, from, to }) {
+    for (const card of this.cards) {
+      const result = card.finding.results.get(id);
+      if (result?.of !== from) continue;
+      result.of = to;
+      this.answers.onChange(card);
+    }
   }
 
   /** The options that make the service's mask the one that is shown. */
@@ -58,12 +80,12 @@ export class ResultList extends EventTarget {
 
   /** The cards with a result, as they are shown. */
   get shown() {
-    const lists = this.aside.hidden ? [this.list] : [this.list, this.aside];
-    return lists.flatMap((list) => [...list.children].map((root) => root.card)).filter((card) => card.result);
+    const lists = this.aside.root.hidden ? [this.list] : [this.list, this.aside];
+    return lists.flatMap(({ cards }) => cards).filter((card) => card.isKnown);
   }
 
   /**
-   * Change thresholds, opacity, outline, order or mark. What is in sight follows at once; words do
+   * Change thresholds, opacity, outline, order or objects. What is in sight follows at once; words do
    * when the slider rests, as each change of them lays hundreds of cards out anew.
    */
   look(change) {
@@ -88,9 +110,9 @@ export class ResultList extends EventTarget {
   /** Put the cards in order, and aside what is probably not there; `cards` stays in the order given. */
   arrange() {
     const { order } = this.view;
-    const ordered = order === "given" ? this.cards : this.cards.toSorted((a, b) => b.presence - a.presence);
-    place(this.aside, ordered.filter((card) => card.absent));
-    place(this.list, ordered.filter((card) => !card.absent));
+    const ordered = order === "given" ? this.cards : this.cards.toSorted(bySurety);
+    this.aside.place(ordered.filter(({ finding }) => finding.absent));
+    this.list.place(ordered.filter(({ finding }) => !finding.absent));
   }
 
   #drop(card) {
@@ -99,20 +121,6 @@ export class ResultList extends EventTarget {
   }
 }
 
-/** Have these cards in the list, in their order; those that are there already stay as they are. */
-function place(list, cards) {
-  const wanted = new Set(cards.map((card) => card.root));
-  let at = list.firstElementChild;
-  for (const root of wanted) {
-    while (at && !wanted.has(at)) at = at.nextElementSibling;
-    if (root === at) at = at.nextElementSibling;
-    else list.insertBefore(root, at);
-  }
-}
-
-function see({ target, isIntersecting }) {
-  const { card } = target;
-  card.visible = isIntersecting;
-  if (isIntersecting) card.draw();
-  else card.release();
+function bySurety(one, other) {
+  return other.finding.presence - one.finding.presence;
 }

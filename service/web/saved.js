@@ -32,16 +32,6 @@ export class SavedObjects {
     this.#showOpened();
   }
 
-  /** What the object is called, where it has a name. */
-  get name() {
-    return (this.picked ?? this.opened.set)?.name ?? "";
-  }
-
-  /** Whether an open object has something that the service does not have yet. */
-  get hasNews() {
-    return Boolean(this.opened.news);
-  }
-
   /** Open the object that is picked, to be changed. */
   openPicked() {
     return this.#attempt(() => this.#open());

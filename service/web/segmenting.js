@@ -8,29 +8,28 @@ const element = (id) => document.getElementById(id);
 /** Emits "change" after a run, and after anything that makes another one due. */
 export class Segmenting extends EventTarget {
   /**
-   * @param {import("./object.js").ShownObject} object
+   * @param {import("./objects.js").ObjectList} objects
    * @param {import("./queries.js").QueryList} queries
    * @param {import("./results.js").ResultList} results
    */
-  constructor(object, queries, results) {
+  constructor(objects, queries, results) {
     super();
-    Object.assign(this, { object, queries, results, running: null });
+    Object.assign(this, { objects, queries, results, running: null, shown: "" });
     [this.show, this.give] = [element("show"), element("give")];
-    object.addEventListener("change", () => this.update());
+    objects.addEventListener("change", () => this.update());
     queries.addEventListener("change", () => this.#queriesChanged());
     element("run").addEventListener("click", () => this.run());
     element("stale-run").addEventListener("click", () => this.run());
     element("cancel").addEventListener("click", () => this.running?.abort());
   }
 
-  /** Segment what lacks a result of this object; where nothing does, everything that is not corrected. */
+  /** Segment what lacks a result of these objects; where nothing does, everything that is not corrected. */
   async run() {
     if (!this.#isComplete()) return;
     this.results.sync(this.queries.files);
     this.update();
-    const due = this.results.lacking(this.object.mark);
     element("get").scrollIntoView();
-    await this.segment(due.length ? due : this.results.lacking(null));
+    await this.segment(this.results.due);
   }
 
   /** Segment these cards' photographs; one run at a time, from before its masks are encoded. */
@@ -42,9 +41,7 @@ export class Segmenting extends EventTarget {
     try {
       await this.#segment(cards);
     } catch (problem) {
-      const step = isLost(problem) ? this.give : this.show;
-      notify(step, problem.message);
-      step.scrollIntoView();
+      this.#tell(problem);
     } finally {
       this.running = null;
       this.#setRunning(false);
@@ -53,21 +50,37 @@ export class Segmenting extends EventTarget {
   }
 
   async #segment(cards) {
-    const { mark } = this.object;
     this.#showProgress(0, cards.length);
-    const source = await this.object.source();
-    for (const card of cards) Object.assign(card, { request: { source, mark } }).wait("Waiting");
-    await segmentAll(cards, this.running.signal, (done) => this.#showProgress(done, cards.length));
+    for (const card of cards) Object.assign(card, { isAsked: true }).wait("Waiting");
+    const sources = new Map();
+    for (const object of [...this.objects.objects]) {
+      const mark = this.objects.markOf(object);
+      sources.set(object.id, { object, mark, source: await this.objects.sourceOf(object) });
+    }
+    const jobs = cards.map((card) => {
+      const { due, open } = card.finding;
+      return { card, wanted: (due.length ? due : open).map(({ id }) => sources.get(id)) };
+    });
+    await segmentAll(jobs, this.running.signal, (done) => this.#showProgress(done, cards.length));
+  }
+
+  /** Say what ended the run where it can be mended: with the object's photographs, or beside the run. */
+  #tell(problem) {
+    const step = isLost(problem) ? this.give : this.show;
+    if (step === this.show && this.objects.objects.includes(problem.object)) this.objects.activate(problem.object);
+    notify(step, problem.message);
+    step.scrollIntoView();
   }
 
   /** Say in each step what is missing; true where nothing is. */
   #isComplete() {
-    const { lack } = this.object;
+    const { lacking } = this.objects;
     const queryLack = this.queries.files.length ? "" : "Choose at least one photograph to find the object in.";
-    notify(this.show, lack);
+    if (lacking) this.objects.activate(lacking);
+    notify(this.show, lacking ? this.objects.lackOf(lacking) : "");
     notify(this.give, queryLack);
-    if (lack) this.show.scrollIntoView();
-    return !lack && !queryLack;
+    if (lacking) this.show.scrollIntoView();
+    return !lacking && !queryLack;
   }
 
   #queriesChanged() {
@@ -77,12 +90,13 @@ export class Segmenting extends EventTarget {
     this.#segmentAdded();
   }
 
-  /** Photographs that join results of the same object are segmented at once, and they alone. */
+  /** Photographs that join results of the same objects are segmented at once, and they alone. */
   #segmentAdded() {
-    const { results, object, queries } = this;
-    if (this.running || object.lack || !results.cards.some((card) => card.result?.of === object.mark)) return;
+    const { results, objects, queries } = this;
+    const isCurrent = results.known.some(({ finding }) => finding.results.size && !finding.due.length);
+    if (this.running || objects.lacking || !isCurrent) return;
     results.sync(queries.files);
-    const added = results.cards.filter(({ request }) => !request);
+    const added = results.cards.filter(({ isAsked }) => !isAsked);
     if (added.length) this.segment(added);
   }
 
@@ -92,8 +106,7 @@ export class Segmenting extends EventTarget {
     element("stale-run").disabled = on;
     this.update();
     if (on) return;
-    const { cards } = this.results;
-    announce(`${cards.filter(({ result }) => result).length} of ${cards.length} done.`);
+    announce(`${this.results.known.length} of ${this.results.cards.length} done.`);
     this.results.arrange();
   }
 
@@ -104,12 +117,17 @@ export class Segmenting extends EventTarget {
 
   /** Mark what is of before, and name what the button does. */
   update() {
-    const { results, object } = this;
-    if (results.view.mark !== object.mark) results.look({ mark: object.mark });
-    const stale = results.cards.filter((card) => card.stale).length;
+    const { results } = this;
+    const objects = this.objects.shown;
+    if (JSON.stringify(objects) !== this.shown) {
+      this.shown = JSON.stringify(objects);
+      results.look({ objects });
+    }
+    const stale = results.cards.filter(({ finding }) => finding.stale).length;
     element("stale").hidden = !stale;
-    element("stale-count").textContent =
-      `The object has changed since. ${stale === 1 ? "One result is" : `${stale} results are`} from before.`;
+    element("stale-count").textContent = `The ${objects.length > 1 ? "objects have" : "object has"} changed since. ${
+      stale === 1 ? "One result is" : `${stale} results are`
+    } from before.`;
     element("run").textContent = this.#deed(stale);
     element("results").hidden = !results.cards.length;
     element("no-results").hidden = results.cards.length > 0;
@@ -118,9 +136,18 @@ export class Segmenting extends EventTarget {
 
   #deed(stale) {
     const count = this.queries.files.length;
-    const known = this.results.cards.filter(({ result }) => result).length;
-    if (stale || (known && known === count)) return "Run again";
-    if (known) return `Segment ${count - known} more`;
+    const known = this.results.known;
+    const missing = this.results.view.objects.filter((object) => this.#isSought(object));
+    if (missing.length && !stale && known.length === count) {
+      return `Find ${missing.map(({ name }) => name).join(", ")} too`;
+    }
+    if (stale || (known.length && known.length === count)) return "Run again";
+    if (known.length) return `Segment ${count - known.length} more`;
     return count > 1 ? `Segment ${count} photographs` : "Segment";
+  }
+
+  /** Whether an object is new to results that know others. */
+  #isSought(object) {
+    return this.results.known.some(({ finding }) => !finding.isCorrected(object) && !finding.resultOf(object));
   }
 }

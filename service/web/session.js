@@ -13,9 +13,8 @@ const SETTLE_MS = 300; // from the last stroke to its being kept
  */
 export class Session extends EventTarget {
   /**
-   * @param {{editor: import("./editor.js").Editor, saved: import("./saved.js").SavedObjects,
-   *   queries: import("./queries.js").QueryList, results: import("./results.js").ResultList,
-   *   fusion: HTMLSelectElement}} page
+   * @param {{objects: import("./objects.js").ObjectList, library: import("./library.js").Library,
+   *   queries: import("./queries.js").QueryList, results: import("./results.js").ResultList}} page
    */
   constructor(page) {
     super();
@@ -40,16 +39,18 @@ export class Session extends EventTarget {
     return this.isKept && !this.writing && !this.timer;
   }
 
-  /** Keep a card's result and correction. */
+  /** Keep a card's results and correction. */
   keepCard(card) {
-    const { query, result, correction } = card;
-    if (!result || !this.store || !this.results.cards.includes(card)) return;
-    const { source, ...rest } = result;
-    if (!this.known.sources.has(result.of)) {
-      this.known.sources.add(result.of);
-      this.#write("put", "sources", result.of, source);
+    const { query, finding } = card;
+    if (!card.isKnown || !this.store || !this.results.cards.includes(card)) return;
+    const { results, correction, tallied } = finding;
+    for (const { of, source } of results.values()) {
+      if (this.known.sources.has(of)) continue;
+      this.known.sources.add(of);
+      this.#write("put", "sources", of, source);
     }
-    this.#write("put", "results", this.#idOf(query), { result: rest, correction });
+    const rows = [...results].map(([id, { source, ...rest }]) => [id, rest]);
+    this.#write("put", "results", this.#idOf(query), { results: rows, correction, tallied });
     this.#forgetSources();
   }
 
@@ -57,23 +58,34 @@ export class Session extends EventTarget {
     const [queries, results, sources, settings, shots] = await Promise.all(
       ["queries", "results", "sources", "settings", "shots"].map((table) => this.store.all(table)),
     );
-    this.fusion.value = settings.get("fusion") ?? this.fusion.value;
-    await this.#bringShots(inOrder(shots));
-    const picked = this.saved.library.sets.find(({ id }) => id === settings.get("picked"));
-    if (picked) this.saved.library.pick(picked);
+    this.objects.fusion.value = settings.get("fusion") ?? this.objects.fusion.value;
+    const kept = settings.get("objects") ?? [];
+    if (kept.length) await this.#bringObjects(kept, settings.get("active"), inOrder(shots));
     this.#bringQueries(inOrder(queries));
     this.#bringResults(results, sources);
   }
 
-  async #bringShots(rows) {
+  async #bringObjects(kept, active, rows) {
+    const objects = [];
+    for (const { picked, ...object } of kept) {
+      const set = this.library.sets.find(({ id }) => id === picked) ?? null;
+      const own = rows.filter(([, row]) => row.object === object.id);
+      objects.push({ ...object, set, shots: await this.#bringShots(own, kept.length > 1 ? [object.colour] : null) });
+    }
+    this.objects.bringBack(objects, active);
+  }
+
+  async #bringShots(rows, colours) {
+    const shots = [];
     for (const [id, { file, picture, state }] of rows) {
-      const shot = await Shot.open(file).catch(() => null);
+      const shot = await Shot.open(file, colours).catch(() => null);
       if (!shot) continue;
       shot.id = id;
       await shot.mask.restore(picture, state);
       this.known.shots.set(id, state);
-      this.editor.shots.add(shot);
+      shots.push(shot);
     }
+    return shots;
   }
 
   #bringQueries(rows) {
@@ -88,10 +100,11 @@ export class Session extends EventTarget {
     const found = (file) => results.get(this.#idOf(file));
     this.results.sync(this.queries.files.filter(found));
     for (const card of this.results.cards) {
-      const { result, correction } = found(card.query);
-      const source = sources.get(result.of);
-      card.request = { source, mark: result.of };
-      card.take({ result: { ...result, source }, correction });
+      const { results: rows, correction, tallied } = found(card.query);
+      const known = rows.map(([id, result]) => [id, { ...result, source: sources.get(result.of) }]);
+      Object.assign(card.finding, { results: new Map(known), correction, tallied });
+      card.isAsked = true;
+      card.refresh();
     }
     this.known.sources = new Set(sources.keys());
     this.#forgetSources();
@@ -99,7 +112,8 @@ export class Session extends EventTarget {
 
   /** Keep no object's photographs for which no result is left. */
   #forgetSources() {
-    const used = new Set(this.results.cards.map(({ result }) => result?.of));
+    const results = this.results.cards.flatMap(({ finding }) => [...finding.results.values()]);
+    const used = new Set(results.map(({ of }) => of));
     for (const mark of this.known.sources) {
       if (used.has(mark)) continue;
       this.known.sources.delete(mark);
@@ -108,11 +122,8 @@ export class Session extends EventTarget {
   }
 
   #follow() {
-    const keepSetting = (name, value) => this.#write("put", "settings", name, value);
     this.queries.addEventListener("change", () => this.#keepQueries());
-    this.editor.addEventListener("change", () => this.#shotsChanged());
-    this.saved.library.addEventListener("pick", () => keepSetting("picked", this.saved.picked?.id ?? ""));
-    this.fusion.addEventListener("change", () => keepSetting("fusion", this.fusion.value));
+    this.objects.addEventListener("change", () => this.#objectsChanged());
   }
 
   #keepQueries() {
@@ -127,26 +138,44 @@ export class Session extends EventTarget {
     this.#forgetSources();
   }
 
-  /** A saved object that is open is kept by the service; the shots that it stands for come back. */
-  #shotsChanged() {
+  #objectsChanged() {
     clearTimeout(this.timer);
-    this.timer = this.saved.opened.set ? 0 : setTimeout(() => this.#keepShots(), SETTLE_MS);
+    this.timer = setTimeout(() => this.#keepObjects(), SETTLE_MS);
     this.#tell();
   }
 
-  async #keepShots() {
-    const { timer } = this;
-    const { shots } = this.editor.shots;
-    const before = this.known.shots;
-    this.known.shots = new Map(shots.map(({ id, mask }) => [id, mask.state]));
-    for (const id of before.keys()) if (!this.known.shots.has(id)) this.#write("remove", "shots", id);
-    for (const [place, { id, file, mask }] of shots.entries()) {
-      if (before.get(id) === mask.state) continue;
-      const { state } = mask;
-      this.#write("put", "shots", id, { file, place, state, picture: await mask.toPicture() });
-    }
+  async #keepObjects() {
+    const { timer, objects } = this;
+    const settings = {
+      fusion: objects.fusion.value,
+      active: objects.active.id,
+      objects: objects.objects.map((object) => {
+        const { id, name, colour } = object;
+        return { id, name, colour, picked: objects.stateOf(object).set?.id ?? "" };
+      }),
+    };
+    for (const [name, value] of Object.entries(settings)) this.#write("put", "settings", name, value);
+    await this.#keepShots(objects.objects.flatMap((object) => this.#ownShots(object)));
     if (this.timer === timer) this.timer = 0;
     this.#tell();
+  }
+
+  /** A saved object that is open is kept by the service; the shots that it stands for come back. */
+  #ownShots(object) {
+    const { shots, opened } = this.objects.stateOf(object);
+    return (opened.set ? opened.aside : shots).map((shot, place) => ({ shot, place, object: object.id }));
+  }
+
+  async #keepShots(rows) {
+    const before = this.known.shots;
+    this.known.shots = new Map(rows.map(({ shot }) => [shot.id, shot.mask.state]));
+    for (const id of before.keys()) if (!this.known.shots.has(id)) this.#write("remove", "shots", id);
+    for (const { shot, place, object } of rows) {
+      const { id, file, mask } = shot;
+      const { state } = mask;
+      if (before.get(id) === state) continue;
+      this.#write("put", "shots", id, { file, place, object, state, picture: await mask.toPicture() });
+    }
   }
 
   /** Not waited for; what fails is told by `isKept`. */

@@ -1,7 +1,7 @@
 /** The photographs that show the object, each with what is painted on it. */
 
 import { completeMask, readMask } from "./api.js";
-import { contrasting } from "./colours.js";
+import { cellsOf, contrasting } from "./colours.js";
 import { newId } from "./identity.js";
 import { MaskLayer } from "./mask.js";
 import { decodeMask, decodePhotograph, drawThumbnail, stemOf } from "./pictures.js";
@@ -15,23 +15,34 @@ const REDRAW_MS = 200;
  * is to be chosen) and the object's share of it.
  */
 export class Shot {
-  constructor(file, { bitmap, width, height }) {
+  constructor(file, { bitmap, width, height }, colours) {
     Object.assign(this, { id: newId(), file, bitmap, width, height });
-    this.mask = new MaskLayer(bitmap.width, bitmap.height, contrasting(bitmap));
-    this.reading = null;
+    this.mask = new MaskLayer(bitmap.width, bitmap.height, colours ?? [contrasting(cellsOf(bitmap))]);
+    Object.assign(this, { reading: null, label: "" });
   }
 
-  /** @returns {Promise<Shot>} Rejects with a sentence where the browser cannot show the file. */
-  static async open(file) {
+  /**
+   * @param {File} file
+   * @param {?number[][]} colours of the objects in it; null for one that stands out on the photograph
+   * @returns {Promise<Shot>} Rejects with a sentence where the browser cannot show the file.
+   */
+  static async open(file, colours = null) {
     try {
-      return new Shot(file, await decodePhotograph(file, WORKING_SIDE));
+      return new Shot(file, await decodePhotograph(file, WORKING_SIDE), colours);
     } catch {
       throw new Error(`${file.name} cannot be shown by this browser. Choose a JPEG, PNG, WebP or BMP.`);
     }
   }
 
+  /** Have the object's colour, or, for null, one that stands out on the photograph. */
+  recolour(colour) {
+    this.mask.recolour([colour ?? contrasting(cellsOf(this.bitmap))]);
+  }
+
+  /** Beside other objects it has the object's name in it: a photograph may show several of them. */
   get maskName() {
-    return `${stemOf(this.file.name)}.mask.png`;
+    const object = this.label ? `.${this.label.replace(/[\\/:*?"<>|]/g, "_")}` : "";
+    return `${stemOf(this.file.name)}${object}.mask.png`;
   }
 
   /**
@@ -50,7 +61,7 @@ export class Shot {
           "Choose a mask of the photograph's size.",
       );
     }
-    if (!mask.object.includes(1)) throw new Error(`${file.name} has no object in it. Choose another mask.`);
+    if (!mask.classes.includes(1)) throw new Error(`${file.name} has no object in it. Choose another mask.`);
     this.reading = { file, ...reading };
     this.mask.load(mask);
   }
@@ -64,7 +75,7 @@ export class Shot {
       throw new Error(inPagesWords(problem.message, this.file));
     });
     const mask = await decodeMask(png);
-    if (!mask.object.includes(1)) {
+    if (!mask.classes.includes(1)) {
       throw new Error(`Nothing more is found in ${this.file.name}. Paint more of the object, then fill in again.`);
     }
     this.mask.load(mask);
@@ -85,11 +96,12 @@ export class ShotList extends EventTarget {
     this.list = list;
     this.shots = [];
     this.active = null;
+    this.known = new WeakSet();
   }
 
   add(shot) {
     this.shots.push(shot);
-    shot.mask.addEventListener("change", () => this.#painted(shot));
+    this.#follow(shot);
     this.activate(shot);
   }
 
@@ -101,10 +113,11 @@ export class ShotList extends EventTarget {
   }
 
   /** Put other shots in the place of these, which are returned. */
-  exchange(shots) {
+  exchange(shots, active = shots[0]) {
     const before = this.shots;
     this.shots = shots;
-    this.activate(shots[0] ?? null);
+    for (const shot of shots) this.#follow(shot);
+    this.activate(active ?? null);
     return before;
   }
 
@@ -123,16 +136,17 @@ export class ShotList extends EventTarget {
     return this.shots.find((shot) => shot.file === file);
   }
 
-  /** The first shot without anything painted, if there is one. */
-  get unpainted() {
-    return this.shots.find((shot) => shot.mask.share() === 0);
-  }
-
   /** @returns {Promise<import("./api.js").Pair[]>} */
   async toPairs() {
     const pairs = [];
     for (const shot of this.shots) pairs.push(await shot.toPair());
     return pairs;
+  }
+
+  #follow(shot) {
+    if (this.known.has(shot)) return;
+    this.known.add(shot);
+    shot.mask.addEventListener("change", () => this.#painted(shot));
   }
 
   #painted(shot) {

@@ -75,6 +75,19 @@ def test_undo_goes_back_to_the_networks_mask_and_redo_forward(page: Page, desk: 
     assert_array_equal(mask_in(downloaded(page, "[data-output=mask]")), found)
 
 
+def test_undo_goes_on_when_a_result_is_opened_again(page: Page, desk: Path) -> None:
+    ready(page, desk)
+    segment(page)
+    found = mask_in(downloaded(page, "[data-output=mask]"))
+    erase(page)
+    open_large(page)
+    page.click("#large [data-act=undo]")
+    expect(page.locator("#large-reset")).to_be_disabled()
+    close_large(page)
+    expect(page.locator(".card .badge")).to_be_hidden()
+    assert_array_equal(mask_in(downloaded(page, "[data-output=mask]")), found)
+
+
 def test_a_correction_does_not_follow_the_threshold(page: Page, desk: Path) -> None:
     ready(page, desk)
     segment(page)

@@ -22,6 +22,7 @@ from pages import (
     both_sizes,
     downloaded,
     erase,
+    everything,
     give_queries,
     give_support,
     mask_in,
@@ -32,18 +33,6 @@ from pages import (
 from trees import IGNORE_PYCOCOTOOLS
 
 pytestmark = [*IN_CHROMIUM, pytest.mark.filterwarnings(IGNORE_PYCOCOTOOLS)]
-
-
-def everything(page: Page, *formats: str, **options: Any) -> ZipFile:
-    """Choose these formats and download."""
-    page.click("#everything-open")
-    for box in page.locator("#everything [name=format]").all():
-        box.set_checked(box.get_attribute("value") in formats)
-    page.fill("#everything-label", options.get("label", ""))
-    page.set_checked("#everything [name=instances]", options.get("instances", False))
-    archive = downloaded(page, "#everything-go")
-    expect(page.locator("#everything")).to_be_hidden()
-    return ZipFile(BytesIO(archive))
 
 
 def named(archive: ZipFile, ending: str) -> list[str]:

@@ -7,16 +7,19 @@ from numpy.testing import assert_array_equal
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, expect
 
 import pages
 from pages import (
     ABOUT,
     IN_CHROMIUM,
+    asked,
     downloaded,
     erase,
     give_queries,
     give_support,
+    kept,
+    leave,
     mask_in,
     ready,
     save,
@@ -40,34 +43,6 @@ async () => {
 """
 
 pytestmark = IN_CHROMIUM
-
-
-def asked(page: Page) -> list[str]:
-    """Grows with each photograph that the service is asked to segment."""
-    paths: list[str] = []
-
-    def note(request: Request) -> None:
-        if "/segment/" in request.url:
-            paths.append(request.url)
-
-    page.on("request", note)
-    return paths
-
-
-def leave(page: Page) -> list[str]:
-    """Reload the page; the questions that it asked before, all answered by yes."""
-    questions: list[str] = []
-    page.once("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
-    page.reload()
-    expect(page.locator("#about")).to_contain_text(ABOUT)
-    return questions
-
-
-def kept(page: Page) -> None:
-    """Wait until what was done last is kept."""
-    expect(page.locator("#kept")).to_have_text(
-        "Your work is kept in this browser until you remove it."
-    )
 
 
 def test_a_reload_brings_back_the_object_the_results_and_the_corrections(

@@ -267,3 +267,21 @@ def test_the_keyboard_opens_renames_and_saves_an_object(page: Page, desk: Path) 
     page.keyboard.press("Enter")
     expect(page.locator("#using-name")).to_have_text("by key alone [e]")
     expect(page.locator("#using-open")).to_be_focused()
+
+
+def test_what_did_not_change_is_not_of_before_when_it_is_opened_and_saved(
+    page: Page, desk: Path
+) -> None:
+    save(page, desk, "steady")
+    give_queries(page, desk / "query.png")
+    segment(page)
+    reopen(page, 1)
+    expect(page.locator("#opened-save")).to_be_disabled()
+    expect(page.locator("#stale")).to_be_hidden()
+    paint(page, [(0.3, 0.7), (0.7, 0.7)])
+    expect(page.locator("#stale")).to_be_visible()
+    segment(page)
+    page.click("#opened-save")
+    expect(page.locator("#using-name")).to_have_text("steady")
+    expect(page.locator("#stale")).to_be_hidden()
+    expect(page.locator(".card .badge")).to_be_hidden()

@@ -131,6 +131,20 @@ def test_the_presence_slider_moves_what_is_marked_and_downloads_follow_it(
     expect(knowing.locator("#absent-toggle")).to_have_text("Probably not in 3 of 3 photographs")
 
 
+def test_a_large_result_without_a_mask_offers_what_comes_next(knowing: Page, desk: Path) -> None:
+    run(knowing, desk)
+    pages.slide(knowing, "#presence", 100)
+    pages.open_large(knowing)
+    expect(knowing.locator("#proposal-text")).to_contain_text("Probably not here")
+    assert pages.share_in_large(knowing) == 0
+    knowing.click("#large-propose")
+    expect(knowing.locator("#proposal")).to_be_hidden()
+    assert pages.share_in_large(knowing) > 0
+    knowing.click("#large [data-act=undo]")
+    expect(knowing.locator("#proposal")).to_be_visible()
+    assert pages.share_in_large(knowing) == 0
+
+
 def test_photographs_are_sorted_by_presence_and_put_aside(knowing: Page, desk: Path) -> None:
     run(knowing, desk)
     assert shown_names(knowing) == ["dim.png", "light.png"]
