@@ -117,6 +117,12 @@ def test_what_is_not_accepted_is_not_served(source: Path) -> None:
         named_checkpoints(read_settings(checkpoint=source / "bound.safetensors"))
 
 
+def test_every_model_is_prepared(checkpoint: Path) -> None:
+    names = ("--models", f"first={checkpoint},second={checkpoint}", "--executor", "torch")
+    result = CliRunner().invoke(main, ["prepare", *names, "--device", "cpu"])
+    assert result.output == "tiny.safetensors is ready for torch\n" * 2
+
+
 def test_models_are_listed_with_the_shipped_ones(source: Path) -> None:
     lines = sgone("list", "--models-dir", source).output.splitlines()
     names = [line.split("\t")[0] for line in lines]

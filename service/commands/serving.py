@@ -56,14 +56,17 @@ def info(**flags: Any) -> None:
 
 @click.command(cls=SettingsCommand)
 def prepare(**flags: str | None) -> None:
-    """Load the checkpoint once, so that no later start waits for its preparation."""
+    """Load each model once, so that no later start or request waits for its preparation."""
+    from service.checkpoints.named import named_checkpoints
     from service.inference.engine import Engine
     from service.settings import read_settings
 
-    engine = Engine.load(read_settings(**flags))
-    for task in engine.warm_up_tasks(thorough=True):
-        engine.run(task)
-    click.echo(f"{engine.checkpoint.path.name} is ready for {engine.executor.name}")
+    settings = read_settings(**flags)
+    for path in named_checkpoints(settings).values():
+        engine = Engine.load(settings.model_copy(update={"checkpoint": path}))
+        for task in engine.warm_up_tasks(thorough=True):
+            engine.run(task)
+        click.echo(f"{path.name} is ready for {engine.executor.name}")
 
 
 @click.command()

@@ -70,8 +70,8 @@ class ModelRegistry:
 
     The first of ``paths`` is the default, whose ``engine`` is loaded already and stays loaded.
     ``loader`` makes others. Where ``memory`` tells of more than ``max_bytes``, models go that no
-    request wants, the least recently used first. ``on_change`` hears of all that becomes of a
-    model: its name, and one of OUTCOMES.
+    request wants, the least recently used first. ``on_change`` hears what becomes of a model,
+    by its name.
     """
 
     def __init__(
