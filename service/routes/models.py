@@ -39,7 +39,7 @@ async def reload_model(
     """For the operator: `Authorization: Bearer` and the admin key.
 
     The file is read, verified, warmed and tried before it takes over; if it is not fit, what served
-    goes on. No request is lost. Other workers of the service follow.
+    goes on. Requests are answered meanwhile. Other workers of the service follow.
     """
     check_admin_key(request.headers, runtime.settings.admin_key)
     reloaded = await reload(runtime, name)
