@@ -22,10 +22,6 @@ STRIDE = 8
 
 OBJECT_THRESHOLD = 0.5
 """Probability above which a pixel is the object's: there its logit is the larger of the two."""
-CLASS_THRESHOLD = 0.75
-"""The same where several classes are looked for, most of which are absent. In training an object
-pixel counts 2.5 times as much as one of the background, which marks too much of an absent class.
-Each fold's threshold was chosen on the classes of the three others; all four lie within 0.05."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

@@ -19,7 +19,6 @@ from pydantic.json_schema import SkipJsonSchema
 from model.decision import Decision
 from model.episode import Fusion
 from model.images.masks import MASK_FORMATS, MaskFormat
-from model.transforms import CLASS_THRESHOLD
 from service.errors import InvalidOptionError
 
 Output = Literal["mask", "probability", "overlay", "cutout", "json"]
@@ -264,14 +263,11 @@ class MulticlassOptions(Shaping):
     instances: Instances = False
 
     def decide(self, own: Decision) -> Decision:
-        """As for one object; but most of the classes are not in the query.
-
-        If no presence threshold leaves them out, the pixels' threshold is at least CLASS_THRESHOLD.
-        """
+        """As for one object; but pixels have a threshold for several classes."""
         decision = super().decide(own)
-        if self.threshold != AUTO or decision.presence_threshold > 0:
+        if self.threshold != AUTO:
             return decision
-        return replace(decision, object_threshold=max(own.object_threshold, CLASS_THRESHOLD))
+        return replace(decision, object_threshold=decision.class_threshold)
 
 
 AnyOptions = TypeVar("AnyOptions", bound=MaskOptions)

@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 
 from bright import DECISION, BrightEngine, bright
 from model.checkpoint import Card, save_checkpoint
+from model.decision import CLASS_THRESHOLD
 from model.episode import Support
 from model.network.sgone import SGOne
-from model.transforms import CLASS_THRESHOLD, TransformConfig
+from model.transforms import TransformConfig
 from networks import NETWORKS, SIDE, settle_statistics
 from pictures import encode, file, grey_mask, object_mask, photograph, read_mask
 from service.app import create_app

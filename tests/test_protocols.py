@@ -10,6 +10,7 @@ from labelled import SIZE, oracle, write_masks, write_pairs
 from model.checkpoint import load_checkpoint
 from model.datasets.layouts import open_dataset
 from model.datasets.sampling import View
+from model.decision import Decision
 from model.episode import FUSIONS, VOID, Support
 from model.errors import DatasetError
 from model.evaluation.gallery import Gallery
@@ -18,11 +19,12 @@ from model.evaluation.scoring import (
     class_map,
     network_method,
     predict_mask,
-    predict_probability,
+    restore_probability,
     score_multiclass,
     score_one_class,
     true_map,
 )
+from model.executors.protocol import Sighting
 from model.executors.torch import TorchExecutor
 from model.network.sgone import SGOne, SGOneConfig
 from model.predictor import Predictor
@@ -196,8 +198,10 @@ def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
     loaded = [dataset.load(view.sample, view.class_id) for view in views]
     supports = [Support(image, label == 1) for image, label in loaded]
     served = predictor.predict(supports, dataset.load(0, 0)[0])
-    scored = predict_probability(predict, gallery, View(0, 0, 0), views)
-    np.testing.assert_array_equal(scored.numpy(), served)
+    query = View(0, 0, 0)
+    logits = predict(gallery.query(query), [gallery.support(view) for view in views])
+    scored = restore_probability(logits, gallery, query)
+    np.testing.assert_array_equal(scored, served)
 
 
 @pytest.mark.parametrize("protocol", [Hsnet(TRANSFORM), Oslsm(TRANSFORM)])
@@ -211,10 +215,19 @@ def test_a_perfect_predictor_scores_a_hundred(pairs, predictor, protocol):
 
 # Several classes
 
+CALIBRATED = Decision(0.5, 0.1)
+
+
+def knows_all(query, supports):
+    """An oracle that is sure of what is there, and doubts what is not."""
+    return Sighting(oracle(query, supports), 1.0 if bool((query.truth == 1).any()) else 0.4)
+
 
 def test_the_surest_class_wins_where_any_is_sure():
     probabilities = torch.tensor([[[0.8, 0.95, 0.2, 0.75]], [[0.9, 0.85, 0.1, 0.7]]])
-    assert class_map(probabilities).tolist() == [[2, 1, 0, 0]]
+    assert class_map(probabilities, 0.75).tolist() == [[2, 1, 0, 0]]
+    assert class_map(probabilities, 0.85).tolist() == [[2, 1, 0, 0]]
+    assert class_map(probabilities, 0.9).tolist() == [[0, 1, 0, 0]]
 
 
 def test_the_truth_of_several_classes_is_one_map_with_void():
@@ -227,9 +240,25 @@ def test_several_classes_are_found_in_one_query(pairs, predictor):
     gallery = Gallery(predictor.executor, dataset, protocol)
     episodes = draw_multiclass(dataset, range(5), shots=3, count=10, seed=0)
     assert [episode.queries[0].sample for episode in episodes] == list(range(10))
-    scores = score_multiclass(oracle, gallery, range(5), episodes, "test").scores()
+    scores = score_multiclass(knows_all, gallery, range(5), episodes, "test", CALIBRATED).scores()
     assert (scores.miou, scores.background_iou) == (100, 100)
     assert set(scores.class_iou) == set(range(5))
+
+
+def test_a_class_that_is_probably_absent_takes_no_pixels_from_one_that_is_there(pairs, predictor):
+    dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
+    gallery = Gallery(predictor.executor, dataset, protocol)
+    episodes = draw_multiclass(dataset, range(5), shots=3, count=10, seed=0)
+
+    def sees_everything(query, supports):
+        found = knows_all(query, supports)
+        everywhere = np.stack([-9 * np.ones(query.size), 9 * np.ones(query.size)])
+        return found if found.presence == 1 else found._replace(logits=everywhere)
+
+    told = score_multiclass(sees_everything, gallery, range(5), episodes, "test", CALIBRATED)
+    untold = score_multiclass(sees_everything, gallery, range(5), episodes, "test", Decision())
+    assert told.scores().miou == 100
+    assert untold.scores().miou < 60
 
 
 def test_every_class_has_its_supports_and_the_query_is_none_of_them(pairs):

@@ -8,11 +8,12 @@ from typing import Any
 
 from model.checkpoint import load_checkpoint, write_atomically
 from model.datasets.pascal import CLASSES
+from model.decision import Decision
 from model.errors import ConfigError
 from model.evaluation.baselines import BASELINES
 from model.evaluation.bench import Bench, Experiment, NamedDataset, open_bench, open_data
 from model.evaluation.extras import need_pictures
-from model.evaluation.presence import draw_absent, score_presence
+from model.evaluation.presence import Finder, draw_absent, score_presence
 from model.evaluation.protocols import PROTOCOLS, draw_multiclass
 from model.evaluation.published import FOLDS, SHOTS, tables
 from model.evaluation.report import build_report, format_report, summarise_presence
@@ -25,6 +26,7 @@ from model.evaluation.scoring import (
     score_multiclass,
     score_one_class,
 )
+from model.executors.protocol import Sighting
 from model.images.masks import MaskFormat
 
 
@@ -156,15 +158,26 @@ def _presence(
 
 def measure_multiclass(bench: Bench, experiment: Experiment) -> dict[str, Any]:
     """Every class of the fold in each query -> the report."""
-    gallery, predict = bench.gallery, _method(bench, experiment)
+    gallery, class_ids = bench.gallery, bench.class_ids
+    find, decision = _finder(bench, experiment)
     scores = []
     for seed in experiment.seeds:
         episodes = draw_multiclass(
-            gallery.dataset, bench.class_ids, experiment.shots, experiment.episodes, seed
+            gallery.dataset, class_ids, experiment.shots, experiment.episodes, seed
         )
-        meter = score_multiclass(predict, gallery, bench.class_ids, episodes, f"seed {seed}")
+        told, refined = f"seed {seed}", experiment.refined
+        meter = score_multiclass(find, gallery, class_ids, episodes, told, decision, refined)
         scores.append(meter.scores())
     return build_report(bench, experiment, scores)
+
+
+def _finder(bench: Bench, experiment: Experiment) -> tuple[Finder, Decision]:
+    """The network with its own thresholds; a baseline has none, and says nothing of presence."""
+    if experiment.baseline is None:
+        find = network_finder(bench.gallery.executor, experiment.fusion)
+        return find, bench.checkpoint.decision
+    predict = BASELINES[experiment.baseline]
+    return lambda query, supports: Sighting(predict(query, supports), 1.0), Decision()
 
 
 def _method(bench: Bench, experiment: Experiment) -> Method:

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from model.datasets.sampling import EpisodeViews, View
+from model.decision import Decision
 from model.episode import Fusion
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
 from model.evaluation.presence import Finder
@@ -17,7 +20,7 @@ from model.executors.condensing import condense
 from model.executors.protocol import Executor, Sighting, stack_shots
 from model.metrics import IoUMeter, MulticlassMeter
 from model.refinement import refine
-from model.transforms import CLASS_THRESHOLD, OBJECT_THRESHOLD, Logits, restore
+from model.transforms import OBJECT_THRESHOLD, Logits, restore
 
 Method = Callable[[EncodedQuery, Sequence[EncodedSupport]], Logits]
 """A query and its K supports -> (2, h, w) logits, channel 1 the object's."""
@@ -74,21 +77,26 @@ def score_one_class(
 
 
 def score_multiclass(
-    predict: Method,
+    find: Finder,
     gallery: Gallery,
     class_ids: Sequence[int],
     episodes: Sequence[MulticlassEpisode],
     description: str,
+    decision: Decision,
+    refined: bool = False,
 ) -> MulticlassMeter:
     """Look for each candidate class in every query; the surest wins (SG-One section 4.4)."""
     meter = MulticlassMeter(class_ids)
     for episode in tqdm(episodes, desc=description, leave=False):
-        probabilities = [
-            predict_probability(predict, gallery, query, supports)
-            for query, supports in zip(episode.queries, episode.supports, strict=True)
-        ]
-        truths = [gallery.query(query).truth for query in episode.queries]
-        meter.update(class_map(torch.stack(probabilities)), true_map(torch.stack(truths)))
+        probabilities, truths = [], []
+        for view, supports in zip(episode.queries, episode.supports, strict=True):
+            query = gallery.query(view)
+            found = find(query, [gallery.support(support) for support in supports])
+            probability = restore_probability(found.logits, gallery, view, refined)
+            probabilities.append(torch.from_numpy(decision.weigh(probability, found.presence)))
+            truths.append(query.truth)
+        predicted = class_map(torch.stack(probabilities), decision.class_threshold)
+        meter.update(predicted, true_map(torch.stack(truths)))
     return meter
 
 
@@ -96,28 +104,27 @@ def predict_mask(
     predict: Method, gallery: Gallery, episode: EpisodeViews, masking: Masking = PLAIN
 ) -> Tensor:
     """(H, W) bool, the object in the query at the size that is scored."""
-    probability = predict_probability(predict, gallery, episode.query, episode.supports)
-    if masking.refined:
-        height, width = probability.shape
-        photograph = gallery.photograph(episode.query, (height, width))
-        probability = torch.from_numpy(refine(photograph, probability.numpy()))
-    return probability > masking.threshold
+    supports = [gallery.support(support) for support in episode.supports]
+    logits = predict(gallery.query(episode.query), supports)
+    probability = restore_probability(logits, gallery, episode.query, masking.refined)
+    return torch.from_numpy(probability > masking.threshold)
 
 
-def predict_probability(
-    predict: Method, gallery: Gallery, query: View, supports: Sequence[View]
-) -> Tensor:
-    """(H, W) probability of the object, at the size that is scored."""
-    encoded = gallery.query(query)
-    height, width = encoded.truth.shape
-    logits = predict(encoded, [gallery.support(support) for support in supports])
-    return torch.from_numpy(restore(logits, (height, width)))
+def restore_probability(
+    logits: Logits, gallery: Gallery, view: View, refined: bool = False
+) -> NDArray[np.float32]:
+    """(2, h, w) -> (H, W) probability of the object, at the size that is scored."""
+    height, width = gallery.query(view).truth.shape
+    probability = restore(logits, (height, width))
+    if refined:
+        return refine(gallery.photograph(view, (height, width)), probability)
+    return probability
 
 
-def class_map(probabilities: Tensor) -> Tensor:
-    """(N, H, W) probabilities -> (H, W): 0 where no class is sure, else the surest, from 1."""
+def class_map(probabilities: Tensor, threshold: float) -> Tensor:
+    """(N, H, W) probabilities -> (H, W): 0 where none passes, else the likeliest, from 1."""
     surest, classes = probabilities.max(dim=0)
-    return torch.where(surest > CLASS_THRESHOLD, classes + 1, 0)
+    return torch.where(surest > threshold, classes + 1, 0)
 
 
 def true_map(truths: Tensor) -> Tensor:

@@ -44,8 +44,11 @@ class Candidates:
 
     def indices(self, options: MulticlassOptions, decision: Decision) -> Indices:
         """Each pixel's class; classes that are not found to be there have none."""
-        there = [n for n, presence in enumerate(self.presence) if decision.finds(presence)]
-        probabilities = ((n + 1, self.probability(n)) for n in there)
+        probabilities = (
+            (number, decision.weigh(self.probability(number - 1), presence))
+            for number, presence in enumerate(self.presence, 1)
+            if decision.finds(presence)
+        )
         indices = assign_pixels(probabilities, self.size, decision.object_threshold)
         clean_classes(indices, options)
         return indices
