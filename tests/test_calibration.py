@@ -101,6 +101,18 @@ def test_a_calibrated_checkpoint_finds_what_it_is_to_find(networks, pairs, tmp_p
     assert "20 queries with the object and 20 without" in printed
 
 
+def test_a_network_is_calibrated_at_the_side_that_it_is_served_at(networks, pairs, tmp_path):
+    target, judge = networks / "all.safetensors", networks / "judge.safetensors"
+    decisions = []
+    for side in (SIDE, 2 * SIDE - 1):
+        out = tmp_path / f"{side}.safetensors"
+        questions = dataclasses.replace(QUESTIONS, side=side)
+        calibration.main(target, [judge], pairs, None, out, questions)
+        assert load_checkpoint(out).transform == TransformConfig(side)
+        decisions.append(load_checkpoint(out).decision)
+    assert decisions[0] != decisions[1]
+
+
 @pytest.mark.parametrize(
     ("module", "curve", "extra"),
     [("sklearn.linear_model", None, "eval"), ("matplotlib.figure", "curve.png", "train")],

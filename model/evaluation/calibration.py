@@ -6,6 +6,7 @@ not seen, in photographs that were kept from its training, and their answers tog
 network (Platt 1999).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,12 +48,15 @@ class Questions:
     """What judges are asked: ``episodes`` of each number of shots, with the object and without.
 
     ``found`` is the share of the queries with the object whose presence is to pass the threshold.
+    ``side`` is that of the input at which they are asked, if not their own: the same for all, as
+    presence is not the same at another.
     """
 
     episodes: int = 200
     shots: tuple[int, ...] = (1, 5)
     seed: int = 0
     found: float = 0.95
+    side: int | None = None
     placement: Placement = field(default_factory=Placement)
 
 
@@ -82,13 +86,13 @@ def main(
     need_scikit_learn()
     if curve:
         need_pictures()
-    target = load_checkpoint(checkpoint)
+    target = _load(checkpoint, questions.side)
     if not target.architecture.presence:
         raise ConfigError(f"{checkpoint} has no presence branch to calibrate; train one that has")
     dataset = open_data(data, list_file).dataset
     answers = Answers(meters=_meters(dataset))
     for path in judges:
-        _ask(load_checkpoint(path), target, dataset, questions, answers)
+        _ask(_load(path, questions.side), target, dataset, questions, answers)
     scale, shift = fit_logits(answers.with_it, answers.without)
     told = Told(*(probability(scale, shift, one) for one in (answers.with_it, answers.without)))
     miou = {threshold: meter.scores().miou for threshold, meter in answers.meters.items()}
@@ -124,6 +128,14 @@ def logit(presence: float) -> float:
     """The logistic function's inverse, bounded."""
     share = min(max(presence, MOST_CERTAIN), 1 - MOST_CERTAIN)
     return float(np.log(share / (1 - share)))
+
+
+def _load(path: Path, side: int | None) -> Checkpoint:
+    checkpoint = load_checkpoint(path)
+    if side is None:
+        return checkpoint
+    transform = dataclasses.replace(checkpoint.transform, side=side)
+    return dataclasses.replace(checkpoint, transform=transform)
 
 
 def _ask(

@@ -68,6 +68,8 @@ def distill(config: Path, **options: Any) -> None:
               help="Of each judge and number of shots, with the object and without.")  # fmt: skip
 @click.option("--found", type=click.FloatRange(0.5, 1), default=0.95, show_default=True,
               help="Share of the queries with the object that are to be found.")  # fmt: skip
+@click.option("--side", type=click.IntRange(33),
+              help="Pixels at which it is to be served.  [default: its own]")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=ANY_PATH, required=True, help="The calibrated checkpoint.")
 @click.option("--curve", type=ANY_PATH, help="Picture of how far presence may be believed.")
@@ -80,6 +82,7 @@ def calibrate(
     judges: tuple[Path, ...],
     episodes: int,
     found: float,
+    side: int | None,
     seed: int,
     overwrite: bool,
     executor: str | None,
@@ -98,7 +101,9 @@ def calibrate(
     if not overwrite:
         check_unwritten(options["out"], options["curve"])
     placement = placement_of(read_settings(executor=executor, device=device, precision=precision))
-    questions = calibration.Questions(episodes, seed=seed, found=found, placement=placement)
+    questions = calibration.Questions(
+        episodes, seed=seed, found=found, side=side, placement=placement
+    )
     calibration.main(checkpoint, judges, questions=questions, **options)
 
 
