@@ -1,4 +1,4 @@
-"""ResNet-50 and EfficientNet-Lite2, alone and beside each other."""
+"""ResNet-50 and EfficientNet-Lite2."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from model.errors import CheckpointError
-from model.network.backbone import BACKBONES, CAFFE_MEAN
+from model.network.backbone import BACKBONES
 from model.network.efficientnet import STAGES, InvertedResidual, lite2_layers, lite2_name
 from model.network.pretrained import load_imagenet_weights
 from model.network.residual import resnet50_layers, resnet50_name
@@ -89,27 +89,6 @@ def test_features_come_from_fine_to_coarse_in_the_widths_that_are_told(name):
         assert maps.shape == (1, width, 64 // stride + 1, 96 // stride + 1)
 
 
-def test_a_backbone_beside_another_reads_the_photograph_as_it_was_trained_to():
-    torch.manual_seed(0)
-    both = BACKBONES["resnet50_lite2_pyramid"]().eval()
-    pixels = torch.randint(0, 256, (1, 3, 65, 65)).float()
-    caffe = pixels.flip(1) - torch.tensor(CAFFE_MEAN).view(3, 1, 1)
-    converted = both.beside.convert(caffe)
-    torch.testing.assert_close(converted, (pixels - 127) / 128, atol=1e-5, rtol=0)
-
-
-def test_both_backbones_load_from_their_own_files(tmp_path):
-    layers = {"resnet": resnet50_layers(), "lite": lite2_layers()}
-    save_file(official(layers["resnet"], resnet50_name), tmp_path / "resnet.safetensors")
-    save_file(official(layers["lite"], lite2_name), tmp_path / "lite.safetensors")
-    both = BACKBONES["resnet50_lite2_pyramid"]()
-    files = (tmp_path / "resnet.safetensors", tmp_path / "lite.safetensors")
-    load_imagenet_weights(both, "resnet50_lite2_pyramid", *files)
-    for part, chain in ((both, "resnet"), (both.beside, "lite")):
-        loaded, given = part.layers.state_dict(), layers[chain].state_dict()
-        assert all(torch.equal(loaded[key], given[key]) for key in given)
-
-
 def test_a_file_without_counts_of_batches_loads(tmp_path):
     layers = resnet50_layers()
     tensors = official(layers, resnet50_name)
@@ -129,16 +108,6 @@ def test_a_file_without_a_running_mean_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="running_mean"):
         load_imagenet_weights(
             BACKBONES["resnet50_pyramid"](), "resnet50_pyramid", tmp_path / "resnet.safetensors"
-        )
-
-
-def test_one_file_for_two_backbones_is_refused(tmp_path):
-    save_file(official(lite2_layers(), lite2_name), tmp_path / "lite.safetensors")
-    with pytest.raises(CheckpointError, match="2 files"):
-        load_imagenet_weights(
-            BACKBONES["resnet50_lite2_pyramid"](),
-            "resnet50_lite2_pyramid",
-            tmp_path / "lite.safetensors",
         )
 
 

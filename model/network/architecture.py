@@ -11,7 +11,6 @@ BackboneName = Literal[
     "mobilenet_v2_pyramid",
     "efficientnet_lite2_pyramid",
     "resnet50_pyramid",
-    "resnet50_lite2_pyramid",
     "dinov2_vits14_pyramid",
     "dinov2_vitb14_pyramid",
     "dinov2_vitl14_pyramid",

@@ -18,10 +18,6 @@ Features = tuple[Tensor, ...]
 """Feature maps of one batch from shallow to deep, each (B, C, h, w)."""
 
 
-CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Of BGR in 0..255, which the release of ResNet-50 subtracts."""
-
-
 def normalise(images: Tensor, config: TransformConfig) -> Tensor:
     """(..., 3, H, W) uint8 RGB -> float32 as the network was trained on."""
     if config.channel_order == "bgr":
@@ -43,9 +39,8 @@ class Backbone(nn.Module):
 
     ``channels`` are their widths and ``strides`` the pixels between their cells. Where ``reduced``
     is given, a 1×1 convolution takes each tap to so many channels: cosines of a hundred principal
-    components say as much as those of a thousand channels, for a tenth of the time. A backbone
-    ``beside`` this one reads the same images, which it may ``convert`` first; features of one
-    stride then stand together. What a tap shows is what ``emit`` makes of a layer's output.
+    components say as much as those of a thousand channels, for a tenth of the time. What a tap
+    shows is what ``emit`` makes of a layer's output.
 
     Batch statistics stay the pre-trained ones: an episode holds too few images to estimate them.
     """
@@ -57,39 +52,29 @@ class Backbone(nn.Module):
         channels: tuple[int, ...],
         strides: tuple[int, ...],
         reduced: tuple[int, ...] = (),
-        beside: "Backbone | None" = None,
-        convert: Callable[[Tensor], Tensor] | None = None,
         emit: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.anatomy = (layers, taps, channels, strides, reduced, beside, convert, emit)
-        self.convert, self.emit = convert, emit
+        self.anatomy = (layers, taps, channels, strides, reduced, emit)
+        self.emit = emit
         self.layers = layers[: taps[-1] + 1]
-        self.taps, self.reduced, self.beside = taps, reduced, beside
+        self.taps, self.reduced, self.strides = taps, reduced, strides
+        self.channels = reduced or channels
         self.reduce = nn.ModuleList(
             nn.Conv2d(wide, narrow, 1, bias=False)
             for wide, narrow in zip(channels, reduced, strict=bool(reduced))
         )
-        widths: tuple[int, ...] = (reduced or channels) + (beside.channels if beside else ())
-        steps: tuple[int, ...] = strides + (beside.strides if beside else ())
-        self.order = tuple(sorted(range(len(steps)), key=lambda tap: steps[tap]))
-        self.channels: tuple[int, ...] = tuple(widths[tap] for tap in self.order)
-        self.strides: tuple[int, ...] = tuple(steps[tap] for tap in self.order)
 
     def forward(self, images: Tensor) -> Features:
         """(B, 3, H, W) normalised images -> one map a tap, from fine to coarse."""
         features = self.read_taps(images)
-        if self.reduced:
-            features = tuple(
-                reduce(maps) for reduce, maps in zip(self.reduce, features, strict=True)
-            )
-        if self.beside is not None:
-            features += self.beside(images)
-        return tuple(features[tap] for tap in self.order)
+        if not self.reduced:
+            return features
+        return tuple(reduce(maps) for reduce, maps in zip(self.reduce, features, strict=True))
 
     def read_taps(self, images: Tensor) -> Features:
-        """(B, 3, H, W) normalised images -> this chain's own maps, before they are reduced."""
-        state: Any = self.convert(images) if self.convert else images
+        """(B, 3, H, W) normalised images -> the maps, before they are reduced."""
+        state: Any = images
         features = []
         for index, layer in enumerate(self.layers):
             state = layer(state)
@@ -144,7 +129,7 @@ def mobilenet_v2_pyramid() -> Backbone:
     )
 
 
-def resnet50_pyramid(beside: Backbone | None = None) -> Backbone:
+def resnet50_pyramid() -> Backbone:
     """ResNet-50 at its own strides: eight blocks from stride 8 to 32, reduced.
 
     Cosines of 64, 96 and 128 principal components separate objects as well as all channels do.
@@ -155,24 +140,17 @@ def resnet50_pyramid(beside: Backbone | None = None) -> Backbone:
         channels=(512, *(1024,) * 4, *(2048,) * 3),
         strides=(8, *(16,) * 4, *(32,) * 3),
         reduced=(64, *(96,) * 4, *(128,) * 3),
-        beside=beside,
     )
 
 
-def efficientnet_lite2_pyramid(convert: Callable[[Tensor], Tensor] | None = None) -> Backbone:
-    """EfficientNet-Lite2 at its own strides: seven blocks; it may ``convert`` its input first."""
+def efficientnet_lite2_pyramid() -> Backbone:
+    """EfficientNet-Lite2 at its own strides: seven blocks."""
     return Backbone(
         lite2_layers(),
         taps=(7, 11, 13, 15, 18, 20, 21),
         channels=(48, 88, 120, 120, 208, 208, 352),
         strides=(8, *(16,) * 3, *(32,) * 3),
-        convert=convert,
     )
-
-
-def resnet50_lite2_pyramid() -> Backbone:
-    """Both beside each other: they err on different things, and the smaller costs a fifth."""
-    return resnet50_pyramid(beside=efficientnet_lite2_pyramid(_from_caffe))
 
 
 def transformer_pyramid(anatomy: Anatomy) -> Backbone:
@@ -188,12 +166,6 @@ def transformer_pyramid(anatomy: Anatomy) -> Backbone:
     )
 
 
-def _from_caffe(images: Tensor) -> Tensor:
-    """(B, 3, H, W) BGR less ResNet-50's mean -> (RGB - 127) / 128."""
-    mean = torch.tensor(CAFFE_MEAN, dtype=images.dtype, device=images.device)
-    return (images + (mean - 127).view(3, 1, 1)).flip(-3) / 128
-
-
 def _dilate(block: nn.Module, dilation: int) -> None:
     for layer in block.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
@@ -207,7 +179,6 @@ BACKBONES: dict[BackboneName, Callable[[], Backbone]] = {
     "mobilenet_v2_pyramid": mobilenet_v2_pyramid,
     "efficientnet_lite2_pyramid": efficientnet_lite2_pyramid,
     "resnet50_pyramid": resnet50_pyramid,
-    "resnet50_lite2_pyramid": resnet50_lite2_pyramid,
     "dinov2_vits14_pyramid": partial(transformer_pyramid, DINOV2["s"]),
     "dinov2_vitb14_pyramid": partial(transformer_pyramid, DINOV2["b"]),
     "dinov2_vitl14_pyramid": partial(transformer_pyramid, DINOV2["l"]),

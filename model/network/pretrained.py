@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
 
 import torchvision
 from torch import Tensor
@@ -26,9 +25,6 @@ OFFICIAL_NAMES: dict[BackboneName, Callable[[str], str]] = {
     "dinov3_vitl16_pyramid": transformer_name,
 }
 """A tensor of the chain -> its name in the file; torchvision's ``features.`` for the rest."""
-CHAINS: dict[BackboneName, tuple[BackboneName, ...]] = {
-    "resnet50_lite2_pyramid": ("resnet50_pyramid", "efficientnet_lite2_pyramid")
-}
 DOWNLOADS: dict[BackboneName, str] = {
     "vgg16": "vgg16",
     "mobilenet_v2": "mobilenet_v2",
@@ -36,37 +32,29 @@ DOWNLOADS: dict[BackboneName, str] = {
 }
 
 
-def load_imagenet_weights(backbone: Backbone, name: BackboneName, *files: Path) -> None:
-    """Load files of pre-trained weights, or torchvision's own download without one.
+def load_imagenet_weights(backbone: Backbone, name: BackboneName, file: Path | None = None) -> None:
+    """Load a file of pre-trained weights, or torchvision's own download without one.
 
-    They are safetensors, or what torch's ``weights_only`` reads of a .pth.
-
-    A backbone of two takes two files, the first backbone's first. An SG-One checkpoint of the same
-    backbone is taken too, alone. Raises CheckpointError where a tensor is missing, of another
-    shape or not finite.
+    It is safetensors, or what torch's ``weights_only`` reads of a .pth; an SG-One checkpoint of the
+    same backbone is taken too. Raises CheckpointError where a tensor is missing, of another shape
+    or not finite.
     """
-    sources = [read_weights(file) for file in files]
-    if len(sources) == 1 and any(key.startswith("backbone.") for key in sources[0]):
-        names = {key: f"backbone.{key.removeprefix('support.')}" for key in backbone.state_dict()}
-        _fill(backbone, names, sources[0], f"{files[0]} does not hold the {name} weights")
-        return
-    chains = CHAINS.get(name, (name,))
-    if len(files) not in (0, len(chains)) or (not files and name not in DOWNLOADS):
+    if file is None and name not in DOWNLOADS:
         raise CheckpointError(
-            f"{name} needs {len(chains)} files of ImageNet's weights and has {len(files)}; "
-            "name them with --backbone-weights"
+            f"{name} needs a file of ImageNet's weights; name it with --backbone-weights"
         )
-    part: Backbone | None = backbone
-    for chain, source in zip(chains, sources or [_download(name)], strict=True):
-        official = OFFICIAL_NAMES.get(chain, "features.{}".format)
+    source = read_weights(file) if file else _download(name)
+    if any(key.startswith("backbone.") for key in source):
+        names = {key: f"backbone.{key.removeprefix('support.')}" for key in backbone.state_dict()}
+    else:
+        official = OFFICIAL_NAMES.get(name, "features.{}".format)
         names = {
             key: official(key.rpartition("layers.")[2])
-            for key in cast(Backbone, part).state_dict()
-            if not key.startswith(("beside.", "reduce."))
+            for key in backbone.state_dict()
+            if not key.startswith("reduce.")
         }
-        where = files[chains.index(chain)] if files else "the download"
-        _fill(cast(Backbone, part), names, source, f"{where} does not hold the {chain} weights")
-        part = cast(Backbone, part).beside
+    where = file or "the download"
+    _fill(backbone, names, source, f"{where} does not hold the {name} weights")
 
 
 def _download(name: BackboneName) -> dict[str, Tensor]:

@@ -134,7 +134,7 @@ class Recipe:
     transform: TransformConfig = TransformConfig()
     optimiser: Optimiser = Optimiser()
     freeze_backbone: bool = True
-    backbone_weights: Literal["imagenet"] | Path | tuple[Path, ...] = "imagenet"
+    backbone_weights: Literal["imagenet"] | Path = "imagenet"
     centred_guidance: bool = False
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
 
@@ -164,16 +164,14 @@ class Recipe:
     @property
     def backbone_origin(self) -> str:
         """Where the backbone's weights come from, for the card."""
-        names = " and ".join(file.name for file in self.backbone_files)
-        return names or f"torchvision {self.network.backbone}"
+        file = self.backbone_file
+        return file.name if file else f"torchvision {self.network.backbone}"
 
     @property
-    def backbone_files(self) -> tuple[Path, ...]:
-        """None for the download; a backbone of two has two."""
+    def backbone_file(self) -> Path | None:
+        """None for the download."""
         source = self.backbone_weights
-        if isinstance(source, tuple):
-            return source
-        return () if source == "imagenet" else (Path(source),)
+        return None if source == "imagenet" else Path(source)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from model.training.recipe import Recipe
 def build_network(recipe: Recipe) -> SGOne:
     """Random head, pre-trained backbone; frozen where the recipe says so."""
     network = SGOne(recipe.network)
-    load_imagenet_weights(network.backbone, recipe.network.backbone, *recipe.backbone_files)
+    load_imagenet_weights(network.backbone, recipe.network.backbone, recipe.backbone_file)
     network.backbone.requires_grad_(not recipe.freeze_backbone)
     if recipe.centred_guidance:
         if (deep := network.backbone.channels[-1]) != recipe.network.guidance_channels:

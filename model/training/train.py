@@ -52,7 +52,7 @@ REDUCING_EPISODES = 160
 def main(
     config: Path,
     data: Path | None = None,
-    backbone_weights: Path | tuple[Path, ...] | None = None,
+    backbone_weights: Path | None = None,
     run_dir: Path | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -77,7 +77,7 @@ def main(
             "held_out": tuple(held_out) or None,
             "mask_format": mask_format,
         },
-        {"backbone_weights": backbone_weights or None},
+        {"backbone_weights": backbone_weights},
     )
     folder = run_dir or Path("runs") / recipe.name
     check_run_folder(folder, BEST, resume)

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("config", type=EXISTING_FILE)
 @click.option("--data", type=EXISTING, help="Data folder, instead of the recipe's.")
-@click.option("--backbone-weights", type=EXISTING_FILE, multiple=True,
-              help="Instead of the recipe's; a backbone of two takes two files.")  # fmt: skip
+@click.option("--backbone-weights", type=EXISTING_FILE, help="Instead of the recipe's.")
 @click.option("--composites", type=EXISTING, help="Instead of the recipe's (sgone composites).")
 @click.option("--regions", type=EXISTING, help="Instead of the recipe's (sgone regions).")
 @click.option("--fold", type=click.IntRange(0, 3), help="Never see this fold's test classes.")
