@@ -101,6 +101,15 @@ def test_a_calibrated_checkpoint_finds_what_it_is_to_find(networks, pairs, tmp_p
     assert "20 queries with the object and 20 without" in printed
 
 
+def test_a_calibrated_network_and_a_judge_that_is_not_are_refused(networks, pairs, tmp_path):
+    target, judge = networks / "all.safetensors", networks / "judge.safetensors"
+    done = tmp_path / "calibrated.safetensors"
+    calibration.main(target, [judge], pairs, None, done, QUESTIONS)
+    for networks_ in ((done, judge), (judge, done)):
+        with pytest.raises(ConfigError, match=r"calibrated\.safetensors is calibrated and .*judge"):
+            calibration.main(networks_[0], [networks_[1]], pairs, None, tmp_path / "out", QUESTIONS)
+
+
 def test_a_network_is_calibrated_at_the_side_that_it_is_served_at(networks, pairs, tmp_path):
     target, judge = networks / "all.safetensors", networks / "judge.safetensors"
     decisions = []

@@ -89,10 +89,12 @@ def main(
     target = _load(checkpoint, questions.side)
     if not target.architecture.presence:
         raise ConfigError(f"{checkpoint} has no presence branch to calibrate; train one that has")
+    panel = [_load(path, questions.side) for path in judges]
+    _check_alike([target, *panel])
     dataset = open_data(data, list_file).dataset
     answers = Answers(meters=_meters(dataset))
-    for path in judges:
-        _ask(_load(path, questions.side), target, dataset, questions, answers)
+    for judge in panel:
+        _ask(judge, target, dataset, questions, answers)
     scale, shift = fit_logits(answers.with_it, answers.without)
     told = Told(*(probability(scale, shift, one) for one in (answers.with_it, answers.without)))
     miou = {threshold: meter.scores().miou for threshold, meter in answers.meters.items()}
@@ -136,6 +138,17 @@ def _load(path: Path, side: int | None) -> Checkpoint:
         return checkpoint
     transform = dataclasses.replace(checkpoint.transform, side=side)
     return dataclasses.replace(checkpoint, transform=transform)
+
+
+def _check_alike(networks: Sequence[Checkpoint]) -> None:
+    """ConfigError where some are calibrated and some are not: their logits differ in scale."""
+    calibrated = [network.decision.presence_threshold > 0 for network in networks]
+    if any(calibrated) and not all(calibrated):
+        raw, done = (networks[calibrated.index(each)].path for each in (False, True))
+        raise ConfigError(
+            f"{done} is calibrated and {raw} is not; take all of them as sgone train made them, or "
+            "all calibrated"
+        )
 
 
 def _ask(
