@@ -1,7 +1,7 @@
 /** What is found in one photograph: a result of each object, and what was corrected by hand. */
 
 import { decodeClasses } from "./pictures.js";
-import { classesIn, measure, merged, readProbability, tallyOf } from "./probability.js";
+import { classesIn, measure, merged, readProbability, tallyOf, weighed } from "./probability.js";
 
 const HALF = 0.5;
 
@@ -64,7 +64,8 @@ export class Finding {
   /** Names what `read` gives: another after every change. */
   get key() {
     const parts = this.#counting().map((object) => object.id + this.resultOf(object).of);
-    return `${this.correction?.key ?? ""} ${parts} of ${this.view.objects.map(({ id }) => id)}`;
+    const objects = this.view.objects.map(({ id }) => id);
+    return `${this.correction?.key ?? ""} ${parts} of ${objects} ${this.#weighs}`;
   }
 
   /**
@@ -76,7 +77,8 @@ export class Finding {
     const { correction, key } = this;
     const counting = this.#counting(all);
     const corrected = correction ? this.#renumbered(await decodeClasses(correction.png, side)) : null;
-    const layers = await Promise.all(counting.map((object) => readProbability(this.resultOf(object).png, side)));
+    const weighs = this.#weighs && !all;
+    const layers = await Promise.all(counting.map((object) => readLayer(this.resultOf(object), side, weighs)));
     const numbers = counting.map((object) => this.view.objects.indexOf(object) + 1);
     const map = merged(layers, numbers, corrected ?? (await this.#nothing(side)));
     if (!all) this.tallied = { key, tallies: this.view.objects.map((_, place) => tallyOf(map, place + 1)) };
@@ -101,7 +103,7 @@ export class Finding {
     if (this.isCorrected(object)) return { share: correction.shares[correction.ids.indexOf(object.id) + 1], score: 1 };
     if (this.isAbsent(object)) return { share: 0, score: 0 };
     const [only, another] = this.#counting();
-    if (only === object && !another && !correction) return measure(this.resultOf(object).tally, view.threshold);
+    if (only === object && !another && !correction && !this.#weighs) return measure(this.resultOf(object).tally, view.threshold);
     if (this.tallied?.key !== this.key) return null;
     return measure(this.tallied.tallies[view.objects.indexOf(object)], view.threshold);
   }
@@ -109,6 +111,11 @@ export class Finding {
   /** Objects that the network has looked for. */
   get #looked() {
     return this.view.objects.filter((object) => this.resultOf(object));
+  }
+
+  /** Whether an object counts as much as it is likely to be there: beside others, where presence counts. */
+  get #weighs() {
+    return this.view.objects.length > 1 && this.view.presence > 0;
   }
 
   #counting(all = false) {
@@ -127,4 +134,9 @@ export class Finding {
     const { width, height } = await readProbability(png, side);
     return { width, height, classes: new Uint8Array(width * height) };
   }
+}
+
+async function readLayer({ png, presence }, side, weighs) {
+  const map = await readProbability(png, side);
+  return weighs ? weighed(map, presence) : map;
 }

@@ -28,6 +28,15 @@ export async function readProbability(png, side) {
 }
 
 /**
+ * The same as the service weighs it where other objects are looked for: only as likely as that the
+ * object is there at all.
+ */
+export function weighed(map, presence) {
+  const levels = Uint8Array.from({ length: 256 }, (_, level) => Math.round(level * presence));
+  return { ...map, values: map.values.map((level) => levels[level]) };
+}
+
+/**
  * Which object is likeliest at each pixel; the first of equally likely ones. What is corrected is
  * certain.
  * @param {{values: Uint8Array}[]} layers of one size

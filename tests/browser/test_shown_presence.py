@@ -162,3 +162,22 @@ def test_a_network_without_presence_shows_nothing_of_it(unknowing: Page, desk: P
         expect(unknowing.locator(control)).to_be_hidden()
     expect(unknowing.locator(".card .found").first).not_to_contain_text("presence")
     expect(unknowing.locator("#code")).not_to_contain_text("presence")
+
+
+def test_beside_another_object_one_counts_as_much_as_it_is_likely_to_be_there(
+    knowing: Page, desk: Path
+) -> None:
+    run(knowing, desk)
+    assert shown_mask(knowing, 0).any()  # dim.png, of presence 0.3
+    knowing.click("#object-add")
+    knowing.fill("#object-name", "plate")
+    give_support(knowing, desk / "support.png")
+    paint(knowing, [(0.55, 0.7), (0.6, 0.75), (0.65, 0.7)])
+    segment(knowing)
+    expect(knowing.locator(".card").first.locator(".verdicts")).to_contain_text(
+        "nothing, presence 0."
+    )
+    assert not shown_mask(knowing, 0).any()
+    pages.slide(knowing, "#presence", 0)
+    expect(knowing.locator(".card").first.locator(".verdicts")).not_to_contain_text("nothing")
+    assert shown_mask(knowing, 0).any()
