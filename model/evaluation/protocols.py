@@ -27,6 +27,15 @@ class Prepared(NamedTuple):
     truth: Tensor  # (H, W) uint8 in {0, 1, VOID}, what is counted where this is a query
 
 
+class Wanted(NamedTuple):
+    """So many episodes of these classes, with so many shots each, drawn by the seed."""
+
+    class_ids: Sequence[int]
+    shots: int
+    episodes: int
+    seed: int
+
+
 @dataclass(frozen=True)
 class Hsnet:
     """HSNet's (Min et al. 2021): all at one square size, labels nearest-resized.
@@ -43,17 +52,10 @@ class Hsnet:
         """Every sample, however small its object."""
         return dataset
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
         """Queries one after the other, and after the last the first again."""
-        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
-        return [sampler.episode(index) for index in range(count)]
+        sampler = EpisodeSampler(dataset, wanted.class_ids, wanted.shots, wanted.seed, "sample")
+        return [sampler.episode(index) for index in range(wanted.episodes)]
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID}, both squeezed to the square."""
@@ -70,20 +72,14 @@ class Matcher(Hsnet):
 
     rules: ClassVar[str] = f"each class in turn, {Hsnet.rules}"
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
         """DatasetError where no class has enough photographs."""
-        able = [class_id for class_id in class_ids if len(dataset.members(class_id)) > shots]
+        shots, seed = wanted.shots, wanted.seed
+        able = [one for one in wanted.class_ids if len(dataset.members(one)) > shots]
         if not able:
             raise DatasetError(f"no class has the {shots + 1} photographs that an episode needs")
         samplers = [EpisodeSampler(dataset, (one,), shots, seed, "class") for one in able]
-        return [samplers[index % len(able)].episode(index) for index in range(count)]
+        return [samplers[index % len(able)].episode(index) for index in range(wanted.episodes)]
 
 
 @dataclass(frozen=True)
@@ -119,36 +115,37 @@ class Oslsm:
             )
         return dataclasses.replace(dataset, samples=tuple(samples))
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
         """All queries in a random order, round after round, counted on from round to round, so
         that each round draws other supports.
         """
-        sampler = EpisodeSampler(dataset, class_ids, shots, seed, "sample")
-        generator, pairs = np.random.default_rng(seed), len(sampler.queries)
-        rounds = [first + generator.permutation(pairs) for first in range(0, count, pairs)]
-        return [sampler.episode(int(index)) for index in np.concatenate(rounds)[:count]]
+        sampler = EpisodeSampler(dataset, wanted.class_ids, wanted.shots, wanted.seed, "sample")
+        generator, pairs = np.random.default_rng(wanted.seed), len(sampler.queries)
+        rounds = [
+            first + generator.permutation(pairs) for first in range(0, wanted.episodes, pairs)
+        ]
+        return [sampler.episode(int(index)) for index in np.concatenate(rounds)[: wanted.episodes]]
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
-        return _as_served(self.transform, photograph, label)
+        height, width = label.shape
+        size = network_size(height, width, self.transform.side, self.transform.stride)
+        mask = label == 1
+        return Prepared(
+            torch.from_numpy(resize_image(photograph, size)),
+            torch.from_numpy(resize_mask(mask, size)),
+            torch.from_numpy(mask.astype(np.uint8)),
+        )
 
 
 @dataclass(frozen=True)
-class PerSeg:
+class PerSeg(Oslsm):
     """PerSeg's (Zhang et al. 2024): an object's first photographs are its supports, all others
     its queries. Nothing is drawn, so that a seed changes nothing.
 
-    The network is fed as it is served, and scored at the photograph's own size.
+    Fed and scored as OSLSM's.
     """
 
-    transform: TransformConfig
     default_seed: ClassVar[int] = 0
     rules: ClassVar[str] = (
         "the first photographs of each object are its supports, all others its queries; "
@@ -159,30 +156,19 @@ class PerSeg:
         """Every sample, however small its object."""
         return dataset
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
-        """Object by object, in the order of photographs, ``count`` at most."""
+    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+        """Object by object, in the order of photographs, so many at most."""
         episodes = []
-        for class_id in class_ids:
+        for class_id in wanted.class_ids:
             views = [View(sample, class_id, 0) for sample in dataset.members(class_id)]
-            if len(views) <= shots:
+            if len(views) <= wanted.shots:
                 raise DatasetError(
-                    f"{dataset.classes[class_id]!r} has {len(views)} photographs; {shots} supports "
-                    "and a query are needed"
+                    f"{dataset.classes[class_id]!r} has {len(views)} photographs; {wanted.shots} "
+                    "supports and a query are needed"
                 )
-            supports = tuple(views[:shots])
-            episodes += [EpisodeViews(query, supports) for query in views[shots:]]
-        return episodes[:count]
-
-    def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
-        """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> sizes (h, w) and (H, W)."""
-        return _as_served(self.transform, photograph, label)
+            supports = tuple(views[: wanted.shots])
+            episodes += [EpisodeViews(query, supports) for query in views[wanted.shots :]]
+        return episodes[: wanted.episodes]
 
 
 class Protocol(typing.Protocol):
@@ -194,24 +180,15 @@ class Protocol(typing.Protocol):
     def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
         """The data set with the samples that episodes of the classes are drawn from."""
 
-    def draw(
-        self,
-        dataset: SegmentationDataset,
-        class_ids: Sequence[int],
-        shots: int,
-        count: int,
-        seed: int,
-    ) -> list[EpisodeViews]:
-        """``count`` episodes in the protocol's order; DatasetError where a class has too few
-        images for one.
-        """
+    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+        """In the protocol's order; DatasetError where a class has too few images for one."""
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:
         """(H, W, 3) uint8 and (H, W) in {0, 1, VOID} -> what is fed and counted."""
 
 
 ProtocolName = Literal["hsnet", "oslsm", "matcher", "perseg"]
-PROTOCOLS: dict[ProtocolName, type[Hsnet | Oslsm | PerSeg]] = {
+PROTOCOLS: dict[ProtocolName, type[Hsnet | Oslsm]] = {
     "hsnet": Hsnet,
     "oslsm": Oslsm,
     "matcher": Matcher,
@@ -253,19 +230,6 @@ def _multiclass_episode(
         supports.append(tuple(View(int(sample), class_id, 0) for sample in drawn))
     return MulticlassEpisode(
         tuple(View(query, class_id, 0) for class_id in members), tuple(supports)
-    )
-
-
-def _as_served(
-    transform: TransformConfig, photograph: Photograph, label: NDArray[np.uint8]
-) -> Prepared:
-    height, width = label.shape
-    size = network_size(height, width, transform.side, transform.stride)
-    mask = label == 1
-    return Prepared(
-        torch.from_numpy(resize_image(photograph, size)),
-        torch.from_numpy(resize_mask(mask, size)),
-        torch.from_numpy(mask.astype(np.uint8)),
     )
 
 
