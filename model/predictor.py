@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.episode import Fusion, Photograph, Support, check_photograph
-from model.executors.condensing import condense
+from model.executors.condensing import find_condensed
 from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
 from model.refinement import guide_of, refine
 from model.transforms import (
@@ -81,7 +81,7 @@ class Predictor:
     ) -> Sighting:
         """A query and K encoded shots -> (2, h, w) logits, and the object's presence."""
         features = self.executor.read(query.image, once=True)
-        return self.executor.find(features, query.network_size, condense(shots, fusion), fusion)
+        return find_condensed(self.executor, features, query.network_size, shots, fusion)
 
     def restore(
         self, logits: Logits, size: tuple[int, int], guide: Photograph | None = None

@@ -2,15 +2,22 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from model.episode import Support
+from model.checkpoint import Card, save_checkpoint
+from model.episode import Fusion, Support
 from model.errors import CheckpointError, DeviceError
+from model.executors.condensing import MOST_SHOTS
 from model.executors.favourites import RECURS
+from model.executors.protocol import EncodedShots, Sighting
+from model.network.sgone import SGOne
+from model.transforms import TransformConfig
+from networks import NETWORKS, SIDE, settle_statistics
 from pictures import object_mask, photograph
 from service.inference.engine import CAMERAS, Engine, FreshSupport
 from service.settings import read_settings
@@ -54,6 +61,31 @@ def test_encoded_supports_mix_with_others_in_order(engine: Engine) -> None:
     for before, after in zip(fresh.encodings, again.encodings, strict=True):
         for one, other in zip(before, after, strict=True):
             assert_array_equal(one, other)
+
+
+def test_many_supports_are_compared_at_the_cost_of_a_few(tmp_path: Path) -> None:
+    """The engine keeps to the bound that evaluation measures."""
+    path = tmp_path / "matching.safetensors"
+    card = Card("matching", ("cat",), "noise", 0, {}, "2026-01-01", "none", "")
+    network = settle_statistics(SGOne(NETWORKS["matching"])).eval()
+    save_checkpoint(path, network, TransformConfig(SIDE, stride=32), card, "float32")
+    engine = Engine.load(
+        read_settings(checkpoint=path, device="cpu", precision="float32", executor="torch")
+    )
+    asked = []
+    find = engine.executor.find
+
+    def watch(features: Any, size: Any, shots: EncodedShots, fusion: Fusion) -> Sighting:
+        asked.append(shots[0].shape[1])
+        return find(features, size, shots, fusion)
+
+    engine.executor.find = watch
+    supports = [support(seed) for seed in range(MOST_SHOTS + 2)]
+    prediction = engine.run(engine.prepare(supports, photograph(), "average"))
+    shots = engine.predictor.encode_support(list(map(engine.predictor.prepare_support, supports)))
+    expected = engine.predictor.segment(engine.predictor.prepare_query(photograph()), shots)
+    assert asked == [MOST_SHOTS, MOST_SHOTS]
+    assert_array_equal(prediction.logits[0], expected)
 
 
 def test_an_encoding_is_of_one_shot(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from model.episode import Fusion
 from model.evaluation.gallery import EncodedQuery, EncodedSupport, Gallery
 from model.evaluation.presence import Finder
 from model.evaluation.protocols import MulticlassEpisode
-from model.executors.condensing import condense
+from model.executors.condensing import find_condensed
 from model.executors.protocol import Executor, Sighting, stack_shots
 from model.metrics import IoUMeter, MulticlassMeter
 from model.refinement import refine
@@ -48,8 +48,8 @@ def network_finder(executor: Executor, fusion: Fusion) -> Finder:
     """SG-One itself, with the object's presence."""
 
     def find(query: EncodedQuery, supports: Sequence[EncodedSupport]) -> Sighting:
-        shots = condense(stack_shots(support.encoding for support in supports), fusion)
-        return executor.find(query.features, query.size, shots, fusion)
+        shots = stack_shots(support.encoding for support in supports)
+        return find_condensed(executor, query.features, query.size, shots, fusion)
 
     return find
 

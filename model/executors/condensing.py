@@ -4,12 +4,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.episode import Fusion
-from model.executors.protocol import EncodedShots
+from model.executors.protocol import EncodedShots, Executor, ImageFeatures, Sighting
 
 MOST_SHOTS = 10
 """Supports that a query is compared with in full; of more, as many cells are kept as these have."""
 OBJECT_SHARE = 0.5
 """Of the kept cells that may be the object's; the rest are of what is around it."""
+
+
+def find_condensed(
+    executor: Executor,
+    features: ImageFeatures,
+    size: tuple[int, int],
+    shots: EncodedShots,
+    fusion: Fusion,
+) -> Sighting:
+    """``executor.find``, at a bounded cost however many supports there are."""
+    return executor.find(features, size, condense(shots, fusion), fusion)
 
 
 def condense(shots: EncodedShots, fusion: Fusion, most: int = MOST_SHOTS) -> EncodedShots:

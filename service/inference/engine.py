@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Fusion, Photograph, Support
 from model.executors.choose import Placement, open_executor
+from model.executors.condensing import find_condensed
 from model.executors.favourites import RECURS
 from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
 from model.predictor import Predictor, PreparedQuery
@@ -196,7 +197,7 @@ class Engine:
         found = []
         for shots in classes:
             go_on()
-            found.append(self.executor.find(features, size, shots, fusion))
+            found.append(find_condensed(self.executor, features, size, shots, fusion))
         return found
 
 
