@@ -1,5 +1,6 @@
 """manifest.toml of a folder of checkpoints: each file's SHA-256, origin and licence."""
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -79,6 +80,12 @@ def accepted_before(folder: Path, entry: Entry) -> Entry:
         if (mine.stem, mine.licence, mine.terms) == (entry.stem, entry.licence, entry.terms):
             return replace(entry, accepted=mine.accepted)
     return replace(entry, accepted="")
+
+
+def sha256_of(path: Path) -> str:
+    """Of the file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _entry(table: Mapping[str, Any]) -> Entry:

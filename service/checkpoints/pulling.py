@@ -1,6 +1,5 @@
 """Fetching a checkpoint from a folder or an address that has a manifest.toml, verified."""
 
-import hashlib
 import tempfile
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from service.checkpoints.manifest import (
     Entry,
     accepted_before,
     parse_manifest,
+    sha256_of,
     write_entry,
 )
 from service.errors import SettingsError
@@ -75,8 +75,7 @@ def _fetch(source: str, name: str, path: Path) -> None:
 
 
 def _check(path: Path, entry: Entry, source: str) -> None:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(path)
     if sha256 != entry.sha256:
         raise CheckpointError(
             f"{entry.file} of {source} has sha256 {sha256}, but the manifest there says "

@@ -85,7 +85,7 @@ def _live(connection: socket.socket, turn: _Turn) -> None:
         while True:
             _work(connection, turn)
             turn.end()
-            if _held_bytes() > MAX_HELD_BYTES:
+            if held_bytes() > MAX_HELD_BYTES:
                 return
 
 
@@ -139,7 +139,8 @@ def _shared(pixels: NDArray[Any]) -> int:
     return descriptor
 
 
-def _held_bytes() -> int:
+def held_bytes() -> int:
+    """What this process has in memory; 0 where the system does not tell, as on macOS."""
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
             return int(statm.read().split()[1]) * _PAGE_BYTES

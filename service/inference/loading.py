@@ -1,17 +1,15 @@
 """A model that is loaded beside those that serve: its file read, its network warm."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from service.images.nursery import held_bytes
 from service.inference.engine import Engine, Prediction, Task, Work
 from service.inference.queue import InferenceQueue
 from service.inference.trial import judge, trial_task
 from service.settings import Settings
-
-_STATM = Path("/proc/self/statm")
 
 
 class Loader:
@@ -66,17 +64,10 @@ def memory_bytes(engine: Engine) -> int:
 
     0 where the system does not tell, as on macOS.
     """
-    return engine.executor.memory_bytes() or _resident_bytes()
+    return engine.executor.memory_bytes() or held_bytes()
 
 
 def _run_all(engine: Engine, tasks: Iterable[Task]) -> Prediction:
     for task in tasks:
         prediction = engine.run(task)
     return prediction
-
-
-def _resident_bytes() -> int:
-    if not _STATM.exists():
-        return 0
-    pages = int(_STATM.read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,7 +1,6 @@
 """The models of a process by name: loaded when asked for, dropped where memory is short."""
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from service.checkpoints.manifest import sha256_of
 from service.errors import ModelNotFoundError, ModelNotLoadedError
 from service.inference.engine import Engine
 from service.inference.loading import Loader
@@ -166,7 +166,7 @@ class ModelRegistry:
                 continue
             served = model.loaded.engine.checkpoint.sha256
             try:
-                if await asyncio.to_thread(_sha256, model.path) != served:
+                if await asyncio.to_thread(sha256_of, model.path) != served:
                     await self.reload(model.name)
             except Exception as error:  # whatever it is, the others are looked at
                 known = isinstance(error, MENDABLE)
@@ -244,11 +244,6 @@ class ModelRegistry:
 def _close_aside(engine: Engine) -> None:
     """It takes a while, for which nobody waits."""
     asyncio.get_running_loop().run_in_executor(None, engine.close)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _not_loaded(model: Model) -> ModelNotLoadedError:
