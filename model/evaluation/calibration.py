@@ -6,7 +6,6 @@ not seen, in photographs that were kept from its training, and their answers tog
 network (Platt 1999).
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from model.evaluation.presence import area_under_curve, draw_absent, sight
 from model.evaluation.protocols import Hsnet
 from model.evaluation.reliability import Told, draw_reliability
 from model.evaluation.scoring import network_finder
-from model.executors.choose import Placement, open_executor
+from model.executors.choose import Placement, at_side, open_executor
 from model.executors.protocol import Sighting
 from model.metrics import IoUMeter
 from model.network.matching import PresenceBranch
@@ -86,10 +85,10 @@ def main(
     need_scikit_learn()
     if curve:
         need_pictures()
-    target = _load(checkpoint, questions.side)
+    target = at_side(load_checkpoint(checkpoint), questions.side)
     if not target.architecture.presence:
         raise ConfigError(f"{checkpoint} has no presence branch to calibrate; train one that has")
-    panel = [_load(path, questions.side) for path in judges]
+    panel = [at_side(load_checkpoint(path), questions.side) for path in judges]
     _check_alike([target, *panel])
     dataset = open_data(data, list_file).dataset
     answers = Answers(meters=_meters(dataset))
@@ -130,14 +129,6 @@ def logit(presence: float) -> float:
     """The logistic function's inverse, bounded."""
     share = min(max(presence, MOST_CERTAIN), 1 - MOST_CERTAIN)
     return float(np.log(share / (1 - share)))
-
-
-def _load(path: Path, side: int | None) -> Checkpoint:
-    checkpoint = load_checkpoint(path)
-    if side is None:
-        return checkpoint
-    transform = dataclasses.replace(checkpoint.transform, side=side)
-    return dataclasses.replace(checkpoint, transform=transform)
 
 
 def _check_alike(networks: Sequence[Checkpoint]) -> None:

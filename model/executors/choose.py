@@ -1,5 +1,6 @@
 """Which executor runs a checkpoint: OpenVINO on a CPU, torch on a GPU or where asked for."""
 
+import dataclasses
 import importlib.util
 import logging
 from dataclasses import dataclass, field
@@ -39,6 +40,14 @@ class Placement:
     threads: int | None = None
     cache: Path = field(default_factory=partial(platformdirs.user_cache_path, "sg-one-service"))
     fixed_shapes: int | None = 0
+
+
+def at_side(checkpoint: Checkpoint, side: int | None) -> Checkpoint:
+    """The checkpoint, whose network sees photographs at another side; at its own without one."""
+    if side is None:
+        return checkpoint
+    transform = dataclasses.replace(checkpoint.transform, side=side)
+    return dataclasses.replace(checkpoint, transform=transform)
 
 
 def open_executor(checkpoint: Checkpoint, placement: Placement) -> Executor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.episode import Fusion, Photograph, Support
-from model.executors.choose import Placement, open_executor
+from model.executors.choose import Placement, at_side, open_executor
 from model.executors.condensing import find_condensed
 from model.executors.favourites import RECURS
 from model.executors.protocol import EncodedShots, Executor, PreparedSupport, Sighting, stack_shots
@@ -87,10 +87,7 @@ class Engine:
     @classmethod
     def load(cls, settings: Settings) -> "Engine":
         """Raises CheckpointError, ConfigError or DeviceError, each with one sentence."""
-        checkpoint = load_checkpoint(settings.checkpoint)
-        if settings.input_side is not None:
-            transform = dataclasses.replace(checkpoint.transform, side=settings.input_side)
-            checkpoint = dataclasses.replace(checkpoint, transform=transform)
+        checkpoint = at_side(load_checkpoint(settings.checkpoint), settings.input_side)
         executor = open_executor(checkpoint, placement_of(settings))
         return cls(checkpoint, executor, settings.prototype_cache_bytes)
 
