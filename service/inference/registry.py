@@ -169,10 +169,7 @@ class ModelRegistry:
                 if await asyncio.to_thread(sha256_of, model.path) != served:
                     await self.reload(model.name)
             except Exception as error:  # whatever it is, the others are looked at
-                known = isinstance(error, MENDABLE)
-                reason = sentence(error) if known else "the traceback follows"
-                text = "model %s stays as it was: %s"
-                _log.error(text, model.name, reason, exc_info=not known)
+                _tell(f"model {model.name} stays as it was", error)
 
     async def close(self) -> None:
         """Give up what is being loaded."""
@@ -192,9 +189,7 @@ class ModelRegistry:
                 await self._make_room()
         except Exception as error:  # whatever it is, other models go on
             model.failed_at = time.monotonic()
-            known = isinstance(error, MENDABLE)
-            reason = sentence(error) if known else "the traceback follows"
-            _log.error("model %s cannot be loaded: %s", model.name, reason, exc_info=not known)
+            _tell(f"model {model.name} cannot be loaded", error)
             self._on_change(model.name, "failed")
         finally:
             model.loading = None
@@ -244,6 +239,13 @@ class ModelRegistry:
 def _close_aside(engine: Engine) -> None:
     """It takes a while, for which nobody waits."""
     asyncio.get_running_loop().run_in_executor(None, engine.close)
+
+
+def _tell(outcome: str, error: Exception) -> None:
+    """In the log: what an operator can mend as a sentence, anything else with its traceback."""
+    known = isinstance(error, MENDABLE)
+    reason = sentence(error) if known else "the traceback follows"
+    _log.error("%s: %s", outcome, reason, exc_info=not known)
 
 
 def _not_loaded(model: Model) -> ModelNotLoadedError:
