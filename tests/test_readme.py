@@ -64,12 +64,13 @@ def check_mask(path: Path, name: str) -> None:
 
     Of Grace Hopper, shown by an astronaut, the dark uniform is not found: 0.48.
     """
+    least = 0.45 if name == "grace_hopper" else 0.5
     with Image.open(path) as mask, Image.open(REPOSITORY / "examples" / f"{name}.jpg") as photo:
         assert (mask.format, mask.mode, mask.size) == ("PNG", "L", photo.size)
         found = np.array(mask)
     assert set(np.unique(found)) == {0, 255}
     truth = np.array(Image.open(REPOSITORY / "examples" / f"{name}.mask.png")) > 127
-    assert ((found > 0) & truth).sum() / ((found > 0) | truth).sum() > 0.4
+    assert ((found > 0) & truth).sum() / ((found > 0) | truth).sum() > least
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
