@@ -57,16 +57,13 @@ class _Image:
     id: _Id
     height: PositiveInt
     width: PositiveInt
-    file_name: str | None = None
-    coco_url: str | None = None
+    file_name: str = ""
+    coco_url: str = ""
 
     def __post_init__(self) -> None:
-        if self.name is None:
+        self.file_name = self.file_name or self.coco_url
+        if not self.file_name:
             raise ValueError("it has no file_name")
-
-    @property
-    def name(self) -> str | None:
-        return self.file_name or (self.coco_url and "/".join(self.coco_url.split("/")[-2:]))
 
 
 @dataclass(slots=True)
@@ -152,12 +149,12 @@ def _scenes(instances: _Instances, file: Path) -> dict[int | str, Scene]:
     """The images by id, still without regions."""
     scenes: dict[int | str, Scene] = {}
     for image in instances.images:
-        scene = Scene(str(image.name), (image.height, image.width), [])
+        scene = Scene(image.file_name, (image.height, image.width), [])
         earlier = scenes.setdefault(image.id, scene)
         if earlier != scene:
             raise DatasetError(
                 f"{file} has two images of id {image.id}, {earlier.file_name} and "
-                f"{image.name}; give each its own"
+                f"{image.file_name}; give each its own"
             )
     return scenes
 
