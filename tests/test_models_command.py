@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from service.checkpoints.manifest import Entry, read_manifest, write_entry
+from service.checkpoints.manifest import ManifestEntry, read_manifest, write_entry
 from service.checkpoints.named import named_checkpoints
 from service.cli import main
 from service.errors import SettingsError
@@ -30,7 +30,8 @@ def source(checkpoint: Path, tmp_path: Path) -> Path:
         shutil.copy(checkpoint, folder / f"{name}.safetensors")
         terms = TERMS if must_accept else ""
         write_entry(
-            folder, Entry(f"{name}.safetensors", sha256, name, "", "MIT", must_accept, terms)
+            folder,
+            ManifestEntry(f"{name}.safetensors", sha256, name, "", "MIT", must_accept, terms),
         )
     (folder / "free.graphs").write_bytes(b"graphs")
     return folder
@@ -106,7 +107,9 @@ def test_other_terms_are_asked_for_anew(source: Path, folder: Path) -> None:
     command = ("pull", "bound", "--from", source, "--models-dir", folder)
     assert sgone(*command, "--accept-licence").exit_code == 0
     (entry,) = [each for each in read_manifest(source) if each.stem == "bound"]
-    write_entry(source, Entry(entry.file, entry.sha256, "", "", "MIT", True, "Not for peace."))
+    write_entry(
+        source, ManifestEntry(entry.file, entry.sha256, "", "", "MIT", True, "Not for peace.")
+    )
     assert sgone(*command, typed="n\n").exit_code == 1
 
 

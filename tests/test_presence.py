@@ -14,7 +14,7 @@ from model.errors import ConfigError, DatasetError
 from model.evaluation import evaluate
 from model.evaluation.bench import Experiment, open_bench, open_data
 from model.evaluation.presence import area_under_curve, draw_absent, score_presence
-from model.evaluation.protocols import Wanted
+from model.evaluation.protocols import EpisodeDraw
 from model.executors.choose import Placement
 from model.executors.protocol import Sighting
 
@@ -34,7 +34,9 @@ def bench(checkpoint, pairs):
 
 @pytest.fixture(scope="module")
 def episodes(bench):
-    return bench.gallery.protocol.draw(bench.gallery.dataset, Wanted(bench.class_ids, 1, 12, 0))
+    return bench.gallery.protocol.draw(
+        bench.gallery.dataset, EpisodeDraw(bench.class_ids, 1, 12, 0)
+    )
 
 
 def knowing(query, supports):

@@ -14,7 +14,7 @@ from model.decision import Decision
 from model.episode import FUSIONS, VOID, Support
 from model.errors import DatasetError
 from model.evaluation.gallery import Gallery
-from model.evaluation.protocols import Hsnet, Matcher, Oslsm, PerSeg, Wanted, draw_multiclass
+from model.evaluation.protocols import EpisodeDraw, Hsnet, Matcher, Oslsm, PerSeg, draw_multiclass
 from model.evaluation.scoring import (
     class_map,
     network_method,
@@ -51,7 +51,7 @@ def test_oslsm_scores_the_very_mask_that_is_served(pairs, predictor, shots, fusi
     protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
     gallery = Gallery(predictor.executor, dataset, protocol)
     predict = network_method(predictor.executor, fusion)
-    for episode in protocol.draw(dataset, Wanted((0, 1), shots, 4, 0)):
+    for episode in protocol.draw(dataset, EpisodeDraw((0, 1), shots, 4, 0)):
         loaded = [dataset.load(view.sample, view.class_id) for view in episode.supports]
         supports = [Support(image, label == 1) for image, label in loaded]
         query, _ = dataset.load(episode.query.sample, episode.query.class_id)
@@ -92,40 +92,40 @@ def test_oslsm_leaves_out_an_object_on_at_most_two_pixels_of_its_grid(tmp_path, 
 
 def test_oslsm_walks_every_pair_of_query_and_class_in_an_order_of_the_seed(pairs):
     protocol, dataset = Oslsm(TRANSFORM), open_dataset(pairs)
-    episodes = protocol.draw(dataset, Wanted(range(5), 1, 40, 1385))
+    episodes = protocol.draw(dataset, EpisodeDraw(range(5), 1, 40, 1385))
     queries = [episode.query for episode in episodes]
     first, second = queries[:20], queries[20:]
     assert len(set(first)) == 20
     assert sorted(first) == sorted(second)
     assert first != second
-    assert protocol.draw(dataset, Wanted(range(5), 1, 40, 1385)) == episodes
-    assert protocol.draw(dataset, Wanted(range(5), 1, 40, 1386)) != episodes
+    assert protocol.draw(dataset, EpisodeDraw(range(5), 1, 40, 1385)) == episodes
+    assert protocol.draw(dataset, EpisodeDraw(range(5), 1, 40, 1386)) != episodes
 
 
 def test_hsnet_walks_the_pairs_in_order(pairs):
-    episodes = Hsnet(TRANSFORM).draw(open_dataset(pairs), Wanted((0,), 1, 4, 0))
+    episodes = Hsnet(TRANSFORM).draw(open_dataset(pairs), EpisodeDraw((0,), 1, 4, 0))
     assert [episode.query.sample for episode in episodes] == [0, 4, 5, 9]
 
 
 def test_matcher_takes_each_class_in_turn_and_passes_over_those_with_few_images(pairs):
     dataset = open_dataset(pairs)
     few = dataclasses.replace(dataset, samples=dataset.samples[:8])
-    episodes = Matcher(TRANSFORM).draw(few, Wanted(range(5), 3, 9, 0))
+    episodes = Matcher(TRANSFORM).draw(few, EpisodeDraw(range(5), 3, 9, 0))
     able = [class_id for class_id in range(5) if len(few.members(class_id)) > 3]
     assert 0 < len(able) < 5
     assert [one.query.class_id for one in episodes] == [able[i % len(able)] for i in range(9)]
-    assert Matcher(TRANSFORM).draw(few, Wanted(range(5), 3, 9, 1)) != episodes
+    assert Matcher(TRANSFORM).draw(few, EpisodeDraw(range(5), 3, 9, 1)) != episodes
     with pytest.raises(DatasetError, match="no class has the 9 photographs"):
-        Matcher(TRANSFORM).draw(few, Wanted(range(5), 8, 9, 0))
+        Matcher(TRANSFORM).draw(few, EpisodeDraw(range(5), 8, 9, 0))
 
 
 def test_perseg_shows_the_first_photographs_and_asks_for_all_others(pairs):
-    episodes = PerSeg(TRANSFORM).draw(open_dataset(pairs), Wanted((0, 1), 2, 100, 0))
+    episodes = PerSeg(TRANSFORM).draw(open_dataset(pairs), EpisodeDraw((0, 1), 2, 100, 0))
     shown = [(tuple(v.sample for v in one.supports), one.query.sample) for one in episodes]
     assert shown == [((0, 4), 5), ((0, 4), 9), ((0, 1), 5), ((0, 1), 6)]
-    assert PerSeg(TRANSFORM).draw(open_dataset(pairs), Wanted((0, 1), 2, 3, 9)) == episodes[:3]
+    assert PerSeg(TRANSFORM).draw(open_dataset(pairs), EpisodeDraw((0, 1), 2, 3, 9)) == episodes[:3]
     with pytest.raises(DatasetError, match="'aeroplane' has 4 photographs; 4 supports and a query"):
-        PerSeg(TRANSFORM).draw(open_dataset(pairs), Wanted((0,), 4, 1, 0))
+        PerSeg(TRANSFORM).draw(open_dataset(pairs), EpisodeDraw((0,), 4, 1, 0))
 
 
 def test_perseg_is_scored_as_it_is_served(pairs):
@@ -138,7 +138,7 @@ def test_perseg_is_scored_as_it_is_served(pairs):
 def test_a_class_with_too_few_images_is_named(pairs):
     for protocol in (Hsnet(TRANSFORM), Oslsm(TRANSFORM)):
         with pytest.raises(DatasetError, match="'aeroplane' has 4 usable images"):
-            protocol.draw(open_dataset(pairs), Wanted((0,), 4, 1, 0))
+            protocol.draw(open_dataset(pairs), EpisodeDraw((0,), 4, 1, 0))
 
 
 # The gallery
@@ -149,7 +149,7 @@ def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pa
     gallery = Gallery(predictor.executor, dataset, protocol)
     calls = []
     hook = predictor.executor.network.backbone.register_forward_hook(lambda *_: calls.append(1))
-    episodes = protocol.draw(dataset, Wanted(range(5), 2, 60, 0))
+    episodes = protocol.draw(dataset, EpisodeDraw(range(5), 2, 60, 0))
     score_one_class(network_method(predictor.executor, "average"), gallery, episodes, "test")
     hook.remove()
     assert len(calls) == len(dataset.samples)
@@ -157,7 +157,7 @@ def test_an_image_goes_through_the_backbone_once_for_all_episodes_and_classes(pa
 
 def test_a_gallery_without_room_gives_the_same_scores(pairs, predictor):
     dataset, protocol = open_dataset(pairs), Oslsm(TRANSFORM)
-    episodes = protocol.draw(dataset, Wanted(range(5), 1, 8, 0))
+    episodes = protocol.draw(dataset, EpisodeDraw(range(5), 1, 8, 0))
     predict = network_method(predictor.executor, "average")
     roomy, full = (
         score_one_class(
@@ -208,7 +208,7 @@ def test_any_network_is_scored_as_it_is_served(pairs, build, transform):
 def test_a_perfect_predictor_scores_a_hundred(pairs, predictor, protocol):
     dataset = open_dataset(pairs)
     gallery = Gallery(predictor.executor, dataset, protocol)
-    episodes = protocol.draw(dataset, Wanted(range(5), 1, 20, 0))
+    episodes = protocol.draw(dataset, EpisodeDraw(range(5), 1, 20, 0))
     scores = score_one_class(oracle, gallery, episodes, "test").scores()
     assert (scores.miou, scores.fb_iou) == (100, 100)
 

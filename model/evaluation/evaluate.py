@@ -14,7 +14,7 @@ from model.evaluation.baselines import BASELINES
 from model.evaluation.bench import Bench, Experiment, NamedDataset, open_bench, open_data
 from model.evaluation.extras import need_pictures
 from model.evaluation.presence import Finder, draw_absent, score_presence
-from model.evaluation.protocols import PROTOCOLS, Wanted, draw_multiclass
+from model.evaluation.protocols import PROTOCOLS, EpisodeDraw, draw_multiclass
 from model.evaluation.published import FOLDS, SHOTS, tables
 from model.evaluation.report import build_report, format_report, summarise_presence
 from model.evaluation.scoring import (
@@ -125,7 +125,7 @@ def measure(bench: Bench, experiment: Experiment) -> tuple[dict[str, Any], list[
     masking = _masking(bench, experiment)
     rounds = []
     for seed in experiment.seeds:
-        wanted = Wanted(bench.class_ids, experiment.shots, experiment.episodes, seed)
+        wanted = EpisodeDraw(bench.class_ids, experiment.shots, experiment.episodes, seed)
         episodes = gallery.protocol.draw(gallery.dataset, wanted)
         meter = score_one_class(predict, gallery, episodes, f"seed {seed}", masking)
         rounds.append(ScoredEpisodes(episodes, meter))

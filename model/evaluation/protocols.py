@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
     truth: Tensor  # (H, W) uint8 in {0, 1, VOID}, what is counted where this is a query
 
 
-class Wanted(NamedTuple):
+class EpisodeDraw(NamedTuple):
     """So many episodes of these classes, with so many shots each, drawn by the seed."""
 
     class_ids: Sequence[int]
@@ -52,7 +52,7 @@ class Hsnet:
         """Every sample, however small its object."""
         return dataset
 
-    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: EpisodeDraw) -> list[EpisodeViews]:
         """Queries one after the other, and after the last the first again."""
         sampler = EpisodeSampler(dataset, wanted.class_ids, wanted.shots, wanted.seed, "sample")
         return [sampler.episode(index) for index in range(wanted.episodes)]
@@ -72,7 +72,7 @@ class Matcher(Hsnet):
 
     rules: ClassVar[str] = f"each class in turn, {Hsnet.rules}"
 
-    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: EpisodeDraw) -> list[EpisodeViews]:
         """DatasetError where no class has enough photographs."""
         shots, seed = wanted.shots, wanted.seed
         able = [one for one in wanted.class_ids if len(dataset.members(one)) > shots]
@@ -115,7 +115,7 @@ class Oslsm:
             )
         return dataclasses.replace(dataset, samples=tuple(samples))
 
-    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: EpisodeDraw) -> list[EpisodeViews]:
         """All queries in a random order, round after round, counted on from round to round, so
         that each round draws other supports.
         """
@@ -156,7 +156,7 @@ class PerSeg(Oslsm):
         """Every sample, however small its object."""
         return dataset
 
-    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: EpisodeDraw) -> list[EpisodeViews]:
         """Object by object, in the order of photographs, so many at most."""
         episodes = []
         for class_id in wanted.class_ids:
@@ -180,7 +180,7 @@ class Protocol(typing.Protocol):
     def usable(self, dataset: SegmentationDataset, class_ids: Sequence[int]) -> SegmentationDataset:
         """The data set with the samples that episodes of the classes are drawn from."""
 
-    def draw(self, dataset: SegmentationDataset, wanted: Wanted) -> list[EpisodeViews]:
+    def draw(self, dataset: SegmentationDataset, wanted: EpisodeDraw) -> list[EpisodeViews]:
         """In the protocol's order; DatasetError where a class has too few images for one."""
 
     def prepare(self, photograph: Photograph, label: NDArray[np.uint8]) -> Prepared:

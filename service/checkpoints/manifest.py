@@ -20,7 +20,7 @@ _HEAD = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """A checkpoint of a folder. Where ``must_accept``, its licence asks whoever uses it to agree.
 
     ``terms`` are those that are agreed to; ``accepted`` is when that was, here.
@@ -46,13 +46,13 @@ class Entry:
         return not self.must_accept or bool(self.accepted)
 
 
-def read_manifest(folder: Path) -> list[Entry]:
+def read_manifest(folder: Path) -> list[ManifestEntry]:
     """The entries of a folder, none where it has no manifest; CheckpointError for a broken one."""
     path = folder / MANIFEST
     return parse_manifest(read_text(path), str(path)) if path.is_file() else []
 
 
-def parse_manifest(text: str, where: str) -> list[Entry]:
+def parse_manifest(text: str, where: str) -> list[ManifestEntry]:
     """The entries of a manifest; CheckpointError, which says ``where``, for a broken one.
 
     Files lie in the manifest's own folder: names with a path are refused.
@@ -68,13 +68,13 @@ def parse_manifest(text: str, where: str) -> list[Entry]:
     return entries
 
 
-def write_entry(folder: Path, entry: Entry) -> None:
+def write_entry(folder: Path, entry: ManifestEntry) -> None:
     """Put an entry into a folder's manifest, in the place of that of the same file."""
     others = [each for each in read_manifest(folder) if each.file != entry.file]
     write_atomically(folder / MANIFEST, _rendered([*others, entry]).encode())
 
 
-def accepted_before(folder: Path, entry: Entry) -> Entry:
+def accepted_before(folder: Path, entry: ManifestEntry) -> ManifestEntry:
     """The entry, with when its present terms were agreed to in this folder."""
     for mine in read_manifest(folder):
         if (mine.stem, mine.licence, mine.terms) == (entry.stem, entry.licence, entry.terms):
@@ -88,13 +88,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _entry(table: Mapping[str, Any]) -> Entry:
+def _entry(table: Mapping[str, Any]) -> ManifestEntry:
     """Keys that a newer release knows are left out."""
-    known = {field.name for field in fields(Entry)}
-    return Entry(**{name: value for name, value in table.items() if name in known})
+    known = {field.name for field in fields(ManifestEntry)}
+    return ManifestEntry(**{name: value for name, value in table.items() if name in known})
 
 
-def _rendered(entries: Iterable[Entry]) -> str:
+def _rendered(entries: Iterable[ManifestEntry]) -> str:
     """TOML's basic strings and booleans are JSON's."""
     tables = []
     for entry in entries:

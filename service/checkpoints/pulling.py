@@ -13,7 +13,7 @@ from typing import IO
 from model.errors import CheckpointError
 from service.checkpoints.manifest import (
     MANIFEST,
-    Entry,
+    ManifestEntry,
     accepted_before,
     parse_manifest,
     sha256_of,
@@ -27,7 +27,9 @@ _TIMEOUT_S = 60
 _CHUNK_BYTES = 1024**2
 
 
-def pull(source: str, name: str, folder: Path, agrees: Callable[[Entry], bool]) -> Entry:
+def pull(
+    source: str, name: str, folder: Path, agrees: Callable[[ManifestEntry], bool]
+) -> ManifestEntry:
     """Fetch a model into a folder, with its graphs where it has some; what is there is replaced.
 
     ``agrees`` is asked once where its licence wants it. Raises CheckpointError for a file that is
@@ -54,7 +56,7 @@ def pull(source: str, name: str, folder: Path, agrees: Callable[[Entry], bool]) 
     return entry
 
 
-def _find(source: str, name: str) -> Entry:
+def _find(source: str, name: str) -> ManifestEntry:
     with closing(_open(source, MANIFEST)) as file:
         text = file.read(MAX_MANIFEST_BYTES).decode("utf-8", "replace")
     entries = {entry.stem: entry for entry in parse_manifest(text, f"{MANIFEST} of {source}")}
@@ -74,7 +76,7 @@ def _fetch(source: str, name: str, path: Path) -> None:
             out.write(chunk)
 
 
-def _check(path: Path, entry: Entry, source: str) -> None:
+def _check(path: Path, entry: ManifestEntry, source: str) -> None:
     sha256 = sha256_of(path)
     if sha256 != entry.sha256:
         raise CheckpointError(

@@ -9,7 +9,7 @@ import click
 from service.commands.parameters import ANY_PATH
 
 if TYPE_CHECKING:
-    from service.checkpoints.manifest import Entry
+    from service.checkpoints.manifest import ManifestEntry
 
 folder_option = click.option(
     "--models-dir", type=ANY_PATH, help="Folder of the models.  [default: SGONE_MODELS_DIR]"
@@ -46,7 +46,7 @@ def pull_model(name: str, source: str, accept_licence: bool, models_dir: Path | 
     """Fetch NAME, verify its SHA-256, and keep it in the folder of models."""
     from service.checkpoints.pulling import pull
 
-    def agrees(entry: "Entry") -> bool:
+    def agrees(entry: "ManifestEntry") -> bool:
         click.echo(f"{entry.name or entry.stem}: {entry.licence}\n{entry.terms}".rstrip())
         return accept_licence or click.confirm("Do you accept these terms?")
 
@@ -80,7 +80,7 @@ def verify_models(names: tuple[str, ...], models_dir: Path | None) -> None:
         raise click.ClickException(f"{failed} of {len(names or found)} models failed")
 
 
-def _checkpoints(models_dir: Path | None) -> Iterator[tuple[Path, "Entry | None"]]:
+def _checkpoints(models_dir: Path | None) -> Iterator[tuple[Path, "ManifestEntry | None"]]:
     """Those of the folder, then those that are shipped and not hidden by one of the same name."""
     from service.checkpoints.manifest import SUFFIX, read_manifest
     from service.settings import SHIPPED_CHECKPOINT
@@ -101,7 +101,7 @@ def _folder(models_dir: Path | None) -> Path:
     return models_folder(read_settings(models_dir=models_dir))
 
 
-def _licence(entry: "Entry") -> str:
+def _licence(entry: "ManifestEntry") -> str:
     if not entry.must_accept:
         return entry.licence
     return (

@@ -30,7 +30,7 @@ class Loaded:
         self.replaced = False
 
 
-class Model:
+class ServedModel:
     """A name and its file. ``wanted`` counts the requests that use it, or wait for it."""
 
     def __init__(self, name: str, path: Path) -> None:
@@ -83,7 +83,7 @@ class ModelRegistry:
         max_bytes: int | None = None,
         on_change: Callable[[str, Outcome], object] = lambda name, outcome: None,
     ) -> None:
-        self._models = {name: Model(name, path) for name, path in paths.items()}
+        self._models = {name: ServedModel(name, path) for name, path in paths.items()}
         self.default = next(iter(self._models))
         self._default = self._models[self.default]
         self._default.loaded = Loaded(engine)
@@ -94,7 +94,7 @@ class ModelRegistry:
         self._turn = asyncio.Lock()
         self._trimming: asyncio.Task[None] | None = None
 
-    def __iter__(self) -> Iterator[Model]:
+    def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
 
     @property
@@ -102,7 +102,7 @@ class ModelRegistry:
         """Those that are loaded, the default's first."""
         return [model.loaded.engine for model in self if model.loaded is not None]
 
-    def find(self, name: str | None) -> Model:
+    def find(self, name: str | None) -> ServedModel:
         """The model of this name, or the default; ModelNotFoundError lists the names."""
         model = self._default if name is None else self._models.get(name)
         if model is None:
@@ -113,7 +113,7 @@ class ModelRegistry:
         return model
 
     @contextmanager
-    def wanted(self, name: str | None) -> Iterator[Model]:
+    def wanted(self, name: str | None) -> Iterator[ServedModel]:
         """The model of this name, or the default: once loaded it stays so until this is left.
 
         Raises ModelNotFoundError.
@@ -128,7 +128,7 @@ class ModelRegistry:
                 model.used_at = time.monotonic()
                 self._trim()
 
-    async def load(self, model: Model) -> None:
+    async def load(self, model: ServedModel) -> None:
         """Within ``wanted``: wait until it is loaded; ModelNotLoadedError where it cannot be."""
         if model.failed_at is not None and time.monotonic() - model.failed_at < RETRY_SECONDS:
             raise _not_loaded(model)
@@ -179,7 +179,7 @@ class ModelRegistry:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _bring(self, model: Model) -> None:
+    async def _bring(self, model: ServedModel) -> None:
         try:
             async with self._turn:
                 if model.loaded is not None:  # by a reload, meanwhile
@@ -194,7 +194,9 @@ class ModelRegistry:
         finally:
             model.loading = None
 
-    async def _measured(self, model: Model, load: Callable[[Path], Awaitable[Engine]]) -> Loaded:
+    async def _measured(
+        self, model: ServedModel, load: Callable[[Path], Awaitable[Engine]]
+    ) -> Loaded:
         """Load its file, where memory is short after others have gone."""
         await self._make_room(model.known_bytes)
         before = self._memory()
@@ -232,7 +234,7 @@ class ModelRegistry:
             del dropped
             self._on_change(model.name, "dropped")
 
-    def _idle(self) -> Iterator[Model]:
+    def _idle(self) -> Iterator[ServedModel]:
         return (m for m in self if m.loaded and not m.wanted and m is not self._default)
 
 
@@ -248,7 +250,7 @@ def _tell(outcome: str, error: Exception) -> None:
     _log.error("%s: %s", outcome, reason, exc_info=not known)
 
 
-def _not_loaded(model: Model) -> ModelNotLoadedError:
+def _not_loaded(model: ServedModel) -> ModelNotLoadedError:
     return ModelNotLoadedError(
         f"model {model.name} cannot be loaded now; its operator's log says why",
         field="model",

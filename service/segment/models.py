@@ -9,11 +9,10 @@ from pathlib import Path
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.errors import ModelError
 from service.errors import ModelNotReloadedError
-from service.inference.registry import Model
+from service.inference.registry import ServedModel
 from service.mending import MENDABLE, sentence
 from service.release import installed_version
-from service.schemas import Info, Limits, ModelCard, Models, Reloaded
-from service.schemas import Model as Description
+from service.schemas import Info, Limits, Model, ModelCard, Models, Reloaded
 from service.segment.inputs import MODEL
 from service.segment.runtime import Runtime
 
@@ -26,9 +25,9 @@ async def describe_models(runtime: Runtime) -> Models:
     return Models(default=runtime.models.default, items=items)
 
 
-async def _describe(model: Model) -> Description:
+async def _describe(model: ServedModel) -> Model:
     loaded = model.loaded
-    return Description(
+    return Model(
         name=model.name,
         state=model.state,
         in_use=model.wanted,
@@ -56,7 +55,7 @@ def card_of(checkpoint: Checkpoint) -> ModelCard:
     )
 
 
-async def _card_of_file(model: Model) -> ModelCard | None:
+async def _card_of_file(model: ServedModel) -> ModelCard | None:
     """None where it cannot be read."""
     try:
         stat = model.path.stat()
@@ -117,5 +116,5 @@ async def reload_model(runtime: Runtime, name: str) -> Reloaded:
     )
 
 
-def _sha256_of(model: Model) -> str | None:
+def _sha256_of(model: ServedModel) -> str | None:
     return model.loaded.engine.checkpoint.sha256 if model.loaded else None
